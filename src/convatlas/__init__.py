@@ -1,0 +1,33 @@
+"""The convolutional networks that made computer vision, as published, and everything a person does with them."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .analyse import analyse as analyse
+    from .models import MODELS as MODELS
+    from .models import build as build
+    from .recipes import RECIPES as RECIPES
+    from .recipes import Recipe as Recipe
+    from .run import begin as begin
+    from .run import load as load
+    from .train import fit as fit
+
+NAMES = {
+    "MODELS": "models",
+    "RECIPES": "recipes",
+    "Recipe": "recipes",
+    "analyse": "analyse",
+    "begin": "run",
+    "build": "models",
+    "fit": "train",
+    "load": "run",
+}
+__all__ = list(NAMES)
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported when it is first asked for: the command must answer --help before torch is loaded."""
+    if name not in NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{NAMES[name]}"), name)

@@ -1,0 +1,365 @@
+"""The networks that made computer vision, as published: look at them, train them, test them."""
+
+import json as json_
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+from .mistake import Mistake
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from .run import Progress, Run
+
+app = App(name="convatlas", help=__doc__, version_flags=("--version",))
+
+Json = Annotated[bool, Parameter(negative=(), help="Print one JSON document and nothing else.")]
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """The command `convatlas`. Exit codes: 0 done, 1 a check failed, 2 a mistake in what was asked for, 130 interrupted."""
+    try:
+        app(words)
+    except Mistake as error:
+        sys.exit(complain(str(error)))
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        sys.exit(complain(f"{place}{error.strerror or error}. What was complete before is still there."))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def complain(text: str) -> int:
+    print(f"convatlas: {text}", file=sys.stderr)
+    return 2
+
+
+@app.command
+def models(pattern: str = "*", *, json: Json = False) -> None:
+    """The networks there are: name, family, year, parameters and multiply-accumulates.
+
+    Parameters
+    ----------
+    pattern
+        Part of a name, or a pattern such as "*modern".
+    """
+    import torch
+
+    from .analyse import analyse
+    from .models import MODELS, build
+
+    rows = []
+    with torch.device("meta"):
+        for name, (family, _) in MODELS.items():
+            if fnmatch(name, pattern if "*" in pattern else f"*{pattern}*"):
+                cost = analyse(build(name))
+                rows.append({"name": name, "family": family.__name__.rpartition(".")[2], "year": family.YEAR})
+                rows[-1] |= {"parameters": cost.parameters, "macs": cost.macs}
+    if json:
+        return print_json(rows)
+    if not rows:
+        raise Mistake(f"no network is called like {pattern!r}; `convatlas models` lists all {len(MODELS)}.")
+    table(["name", "family", "year", "parameters", "macs"], [list(row.values()) for row in rows])
+
+
+@app.command
+def show(model: str, *, size: int | None = None, json: Json = False) -> None:
+    """The layers of a network: what comes out of each, what it costs and how far it sees.
+
+    Parameters
+    ----------
+    model
+        A name from `convatlas models`.
+    size
+        Height and width of the picture in pixels; by default that of the paper.
+    """
+    import torch
+
+    from .analyse import analyse
+    from .models import build
+
+    try:
+        with torch.device("meta"):
+            cost = analyse(build(model), size)
+    except ValueError as error:
+        raise Mistake(str(error)) from error
+    memory = {"inference": cost.inference_bytes(1), "training": cost.training_bytes(1)}
+    columns = ["name", "kind", "shape", *cost.counts, "activations", "field", "jump"]
+    if json:
+        layers = [{column: getattr(layer, column) for column in columns} for layer in cost.layers]
+        return print_json({"model": model, "size": cost.size[0], "layers": layers, "totals": cost.totals, "memory": memory})
+    rows = [[getattr(layer, column) for column in columns] for layer in cost.layers]
+    total = [cost.total(quantity) for quantity in (*cost.counts, "activations")]
+    table(columns, [*rows, ["total", "", "", *total, "", ""]])
+    print(f"\n{model} on {cost.size[0]} x {cost.size[1]}: ", end="")
+    print(f"{memory['inference'] / 1e6:.2f} MB to answer, {memory['training'] / 1e6:.2f} MB to train, one picture in float32")
+
+
+@app.command
+def recipes(pattern: str = "*", *, json: Json = False) -> None:
+    """The recipes there are; with all their values where the pattern fits only one.
+
+    Parameters
+    ----------
+    pattern
+        Part of a name, or a pattern such as "lenet5*".
+    """
+    from .recipes import RECIPES
+    from .recipes.text import encode, lines
+
+    whole = pattern in RECIPES
+    fits = {n: r for n, r in RECIPES.items() if n == pattern or (not whole and fnmatch(n, pattern if "*" in pattern else f"*{pattern}*"))}
+    if json:
+        return print_json({name: encode(recipe) for name, recipe in fits.items()})
+    if not fits:
+        raise Mistake(f"no recipe is called like {pattern!r}; there are: {', '.join(RECIPES)}.")
+    if len(fits) == 1:
+        (recipe,) = fits.values()
+        return print("\n".join(f"--recipe.{name:30} {text}".rstrip() for name, text in lines(encode(recipe))))
+    rows = [[n, r.model, r.data, r.steps * r.batch, "" if r.published is None else f"{r.published} %"] for n, r in fits.items()]
+    table(["name", "model", "data", "pictures seen", "published error"], rows)
+
+
+@app.command
+def train(
+    recipe: str | None = None,
+    *changes: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
+    out: Path | None = None,
+    seed: int = 0,
+    resume: Path | None = None,
+    as_begun: Annotated[bool, Parameter(negative=())] = False,
+    save_every: float = 20.0,
+    json: Json = False,
+) -> None:
+    """Train a network by a recipe, test it, and write a report.
+
+    Any field of the recipe can be changed: --recipe.steps 500, --recipe.rate.peak 0.2. `convatlas recipes NAME` lists them.
+    Ctrl-C ends with a checkpoint; --resume goes on from it, and from whatever else ended a run, to the same weights.
+
+    Parameters
+    ----------
+    recipe
+        A name from `convatlas recipes`.
+    out
+        The run's folder, new or empty; by default runs/RECIPE-seedN.
+    seed
+        Of the first weights, the order of the pictures and their changes.
+    resume
+        Go on with the run in this folder.
+    as_begun
+        With --resume: by the recipe as it was when the run began, even if it has changed since.
+    save_every
+        Seconds between two checkpoints.
+    """
+    from .recipes import RECIPES
+    from .recipes.text import override
+    from .report import report
+    from .run import begin, open_run
+
+    if recipe is not None and recipe.startswith("--"):
+        recipe, changes = None, (recipe, *changes)
+    changed = pairs(changes)
+    if resume is None:
+        if recipe not in RECIPES:
+            known = f"there are: {', '.join(RECIPES)}."
+            raise Mistake(f"no recipe {recipe!r}; {known}" if recipe else f"name a recipe, or a run by --resume; {known}")
+        value = override(RECIPES[recipe], changed)
+        run = begin(out or Path("runs") / f"{recipe}-seed{seed}", recipe, value, seed, changed)
+    else:
+        run = open_run(resume)
+        if recipe not in (None, run.name):
+            raise Mistake(f"{resume} follows {run.name}, not {recipe}.")
+        settle(run, changed, as_begun)
+    if not run.finished:
+        if not follow(run, save_every, quiet=json):
+            print(f"Stopped. Go on with: convatlas train --resume {run.folder}", file=sys.stderr)
+            sys.exit(130)
+    page = report(run)
+    result = run.result()
+    if json:
+        return print_json(result | {"folder": str(run.folder), "report": str(page)})
+    low, high = result["interval"]
+    print(
+        f"{run.name}, seed {run.seed}: {result['top1_error']:.2f} % test error (95 % interval {low:.2f} to {high:.2f}, n = {result['n']:,})"
+    )
+    print(f"{result['seconds']:.1f} s of training, {result['images_per_s']:,.0f} images/s. Look at {page}")
+
+
+@app.command(name="eval")
+def eval_(run: Path, *, json: Json = False) -> None:
+    """The test error of a run's last weights, measured anew.
+
+    Parameters
+    ----------
+    run
+        The folder of a run, finished or not.
+    """
+    from dataclasses import asdict
+
+    from .data import source
+    from .evaluate import evaluate, scores
+    from .run import open_run
+
+    opened = open_run(run)
+    test = source(opened.recipe.data).load("test")
+    found = evaluate(scores(opened.trained(), test.x, opened.recipe.preprocess), test.y)
+    if json:
+        return print_json(asdict(found))
+    low, high = found.interval
+    print(f"{found.top1_error:.2f} % top-1 error (95 % interval {low:.2f} to {high:.2f}), {found.top5_error:.2f} % top-5 error", end="")
+    print(f", {found.n:,} pictures, {found.protocol}")
+
+
+@app.command(name="predict")
+def predict_(
+    *images: Path,
+    run: Path | None = None,
+    top: int = 3,
+    json: Json = False,
+) -> None:
+    """What a trained network sees in picture files: `convatlas predict RUN IMAGE...` or `convatlas predict IMAGE... --run RUN`.
+
+    Parameters
+    ----------
+    images
+        Picture files of any common kind; the first may be the run's folder.
+    run
+        The folder of a run, finished or not.
+    top
+        How many classes to name.
+    """
+    from .predict import predict
+    from .run import open_run
+
+    if run is None:
+        if not images or not images[0].is_dir():
+            raise Mistake("name a run: convatlas predict RUN IMAGE..., or convatlas predict IMAGE... --run RUN.")
+        run, *rest = images
+        images = tuple(rest)
+    if not images:
+        raise Mistake("name at least one picture.")
+    found = list(predict(open_run(run), images, top))
+    if json:
+        print_json(found)
+    for row in found:
+        if not json and "predictions" in row:
+            print(f"{row['file']}: " + ", ".join(f"{p['label']} {100 * p['probability']:.1f} %" for p in row["predictions"]))
+        elif "error" in row:
+            complain(row["error"])
+    if any("error" in row for row in found):
+        sys.exit(2)
+
+
+def settle(run: "Run", changed: dict[str, Any], as_begun: bool) -> None:
+    """Makes sure that a run goes on by the recipe it began with; raises Mistake where that is not what was asked for."""
+    from .recipes import RECIPES
+    from .recipes.text import override
+    from .run import changed_since
+
+    if changed and (lines := changed_since(run, override(run.recipe, changed))):
+        raise Mistake(f"{run.folder} cannot go on by another recipe ({'; '.join(lines)}). Begin a new run, with --out DIR.")
+    if not as_begun and (lines := changed_since(run, override(RECIPES.get(run.name, run.recipe), run.changed))):
+        raise Mistake(
+            f"{run.name} has changed since {run.folder} began ({'; '.join(lines)}). Go on as it began by adding --as-begun, "
+            "or begin a new run with --out DIR."
+        )
+
+
+def pairs(words: Sequence[str]) -> dict[str, Any]:
+    """--recipe.rate.peak 0.2 --recipe.steps=500 as {"rate": {"peak": "0.2"}, "steps": "500"}."""
+    found: dict[str, Any] = {}
+    rest = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    while rest:
+        name, *rest = rest
+        if not name.startswith("--recipe.") or not rest:
+            raise Mistake(f"{name!r} is not understood here; a field of the recipe is changed by --recipe.FIELD VALUE.")
+        text, *rest = rest
+        place = found
+        *path, last = name.removeprefix("--recipe.").split(".")
+        for part in path:
+            place = place.setdefault(part, {})
+        place[last] = text
+    return found
+
+
+def follow(run: "Run", save_every: float, quiet: bool) -> bool:
+    """Trains `run` and shows how it goes; False if it was interrupted before its end."""
+    from rich.console import Console
+
+    console = Console(stderr=True, quiet=quiet)
+    with interruptible(run):
+        shown = (bar if console.is_terminal else plain)(console, run.name, run.go(save_every))
+        for _ in shown:
+            pass
+    return run.finished
+
+
+def bar(console: "Console", name: str, going: Iterator["Progress"]) -> Iterator["Progress"]:
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn(name), BarColumn(None), TextColumn("{task.fields[state]}"), TimeRemainingColumn())
+    with Bar(*columns, console=console, transient=True) as shown:
+        task = shown.add_task(name, total=None, state="")
+        for now in going:
+            shown.update(task, total=now.steps, completed=now.step, state=describe(now))
+            yield now
+
+
+def plain(console: "Console", name: str, going: Iterator["Progress"]) -> Iterator["Progress"]:
+    """A plain line whenever there is a new test error, and at least every ten seconds."""
+    told, error = 0.0, None
+    for now in going:
+        if now.error != error or now.seconds - told > 10:
+            told, error = now.seconds, now.error
+            console.print(f"{name} {now.step}/{now.steps} {describe(now)} {now.left:.0f} s left", highlight=False, soft_wrap=True)
+        yield now
+
+
+def describe(now: "Progress") -> str:
+    error = "" if now.error is None else f" error {now.error:.2f} %"
+    return f"loss {now.loss:.4f}{error} rate {now.rate:.2g} {now.images_per_s:,.0f} images/s"
+
+
+@contextmanager
+def interruptible(run: "Run") -> Iterator[None]:
+    """The first SIGINT or SIGTERM ends the run with a checkpoint; a second one ends it at once."""
+
+    def stop(number: int, frame: object) -> None:
+        run.stop()
+        signal.signal(number, before[number])
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def print_json(value: Any) -> None:
+    print(json_.dumps(value, indent=1))
+
+
+def table(columns: list[str], rows: list[list[Any]]) -> None:
+    """Aligned columns, numbers to the right with thousands marked. The same text whether or not it goes to a terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    text = [[f"{v:,}" if isinstance(v, int) and c != "year" else " x ".join(map(str, v)) if isinstance(v, tuple) else str(v)
+             for c, v in zip(columns, row, strict=True)] for row in rows]  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(columns, *text, strict=True)]
+    shown = Table(box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        right = any(isinstance(row[i], int) for row in rows)
+        shown.add_column(column, justify="right" if right else "left", no_wrap=True)
+    for row in text:
+        shown.add_row(*row)
+    Console(width=max(80, sum(widths) + 2 * len(widths)), highlight=False, soft_wrap=True).print(shown)

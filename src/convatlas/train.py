@@ -1,0 +1,66 @@
+"""The training loop: one, for every recipe. It yields after each step; what to do then is the caller's business."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .data.batches import Batches
+from .recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step did: `n` steps are now done, the last at `rate` with `loss`, a tensor: reading it is the caller's choice to wait."""
+
+    n: int
+    loss: Tensor
+    rate: float
+
+
+def fit(
+    net: nn.Module,
+    recipe: Recipe,
+    batches: Batches,
+    opt: torch.optim.Optimizer | None = None,
+    start: int = 0,
+    errors: Sequence[float] = (),
+) -> Iterator[Step]:
+    """Trains `net` in place from step `start` to the recipe's last, and yields after each.
+
+    Step n sees `batches[n]` and nothing depends on what came before but the network, `opt` and torch's own generator;
+    whoever keeps these three can go on from any step to the same bits. Schedules that wait for a plateau read `errors`,
+    to which the caller appends the test errors it measures.
+    """
+    opt = opt or recipe.optimiser(net)
+    for n in range(start, recipe.steps):
+        if not net.training:
+            net.train()
+        recipe.optimiser.look(opt, net, batches, n)
+        x, y = batches[n]
+        rate = recipe.rate(n, recipe.steps, errors)
+        for group in opt.param_groups:
+            group["lr"] = rate
+        loss = recipe.loss(net(x), y)
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+        yield Step(n + 1, loss.detach(), rate)
+
+
+@contextmanager
+def machine(recipe: Recipe) -> Iterator[None]:
+    """The processor set up as the recipe wants it, and afterwards as it was.
+
+    A batch of one gives oneDNN nothing to share out: without it a step of LeNet-5 takes 0.74 ms instead of 1.36.
+    """
+    threads, onednn = torch.get_num_threads(), torch.backends.mkldnn.enabled
+    torch.set_num_threads(recipe.threads or threads)
+    torch.backends.mkldnn.enabled = recipe.batch > 1
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.backends.mkldnn.enabled = onednn
