@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
+LARGEST = 1 << 16  # pixels of a side
 Shape = tuple[int, ...]  # of one picture or map: (C, H, W), or (C,) once flat
 
 
@@ -220,13 +221,16 @@ def analyse(net: nn.Module, size: int | tuple[int, int] | None = None, channels:
     is computed: shapes are enough. The network may stand on the meta device.
     Raises ValueError where the pictures do not fit the network, and names the place.
     """
-    size = size or getattr(net, "size", 224)
+    size = getattr(net, "size", 224) if size is None else size
     height, width = size if isinstance(size, tuple) else (size, size)
+    if not (0 < height <= LARGEST and 0 < width <= LARGEST):
+        raise ValueError(f"pictures of {height} x {width} pixels are not analysed; a side is 1 to {LARGEST:,}")
     channels = channels or next((m.in_channels for m in net.modules() if isinstance(m, nn.Conv2d)), 3)
     twin = on_meta(net).eval()
     walk = Walk(twin)
     try:
-        walk.run(torch.zeros(1, channels, height, width, device="meta"))
+        kind = next((p.dtype for p in twin.parameters()), None)
+        walk.run(torch.zeros(1, channels, height, width, dtype=kind, device="meta"))
     except RuntimeError as error:
         place = f"after {walk.layers[-1].name}" if walk.layers else "at its start"
         reason = str(error).splitlines()[0]

@@ -3,7 +3,7 @@
 import json as json_
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
@@ -55,18 +55,17 @@ def models(pattern: str = "*", *, json: Json = False) -> None:
     from .analyse import analyse
     from .models import MODELS, build
 
-    rows = []
+    def row(name: str) -> dict[str, Any]:
+        family, cost = MODELS[name][0], analyse(build(name))
+        home = family.__name__.rpartition(".")[2]
+        return {"name": name, "family": home, "year": family.YEAR, "parameters": cost.parameters, "macs": cost.macs}
+
     with torch.device("meta"):
-        for name, (family, _) in MODELS.items():
-            if fnmatch(name, pattern if "*" in pattern else f"*{pattern}*"):
-                cost = analyse(build(name))
-                rows.append({"name": name, "family": family.__name__.rpartition(".")[2], "year": family.YEAR})
-                rows[-1] |= {"parameters": cost.parameters, "macs": cost.macs}
+        rows = [row(name) for name in fitting(pattern, MODELS)]
     if json:
-        return print_json(rows)
-    if not rows:
-        raise Mistake(f"no network is called like {pattern!r}; `convatlas models` lists all {len(MODELS)}.")
-    table(["name", "family", "year", "parameters", "macs"], [list(row.values()) for row in rows])
+        print_json(rows)
+    else:
+        table(list(rows[0]), [list(row.values()) for row in rows])
 
 
 @app.command
@@ -90,41 +89,48 @@ def show(model: str, *, size: int | None = None, json: Json = False) -> None:
             cost = analyse(build(model), size)
     except ValueError as error:
         raise Mistake(str(error)) from error
-    memory = {"inference": cost.inference_bytes(1), "training": cost.training_bytes(1)}
     columns = ["name", "kind", "shape", *cost.counts, "activations", "field", "jump"]
+    memory = {"inference": cost.inference_bytes(1), "training": cost.training_bytes(1)}
     if json:
         layers = [{column: getattr(layer, column) for column in columns} for layer in cost.layers]
-        return print_json({"model": model, "size": cost.size[0], "layers": layers, "totals": cost.totals, "memory": memory})
-    rows = [[getattr(layer, column) for column in columns] for layer in cost.layers]
-    total = [cost.total(quantity) for quantity in (*cost.counts, "activations")]
-    table(columns, [*rows, ["total", "", "", *total, "", ""]])
-    print(f"\n{model} on {cost.size[0]} x {cost.size[1]}: ", end="")
-    print(f"{memory['inference'] / 1e6:.2f} MB to answer, {memory['training'] / 1e6:.2f} MB to train, one picture in float32")
+        print_json({"model": model, "size": cost.size[0], "layers": layers, "totals": cost.totals, "memory": memory})
+    else:
+        rows = [[getattr(layer, column) for column in columns] for layer in cost.layers]
+        table(columns, [*rows, ["total", "", "", *cost.totals.values(), "", ""]])
+        print(f"\n{model} on {cost.size[0]} x {cost.size[1]}, one picture, float32: ", end="")
+        print(f"{memory['inference'] / 1e6:.2f} MB to answer, {memory['training'] / 1e6:.2f} MB to train")
 
 
 @app.command
 def recipes(pattern: str = "*", *, json: Json = False) -> None:
-    """The recipes there are; with all their values where the pattern fits only one.
+    """The recipes there are; of one, every value, under the name that changes it.
 
     Parameters
     ----------
     pattern
-        Part of a name, or a pattern such as "lenet5*".
+        A name, part of one, or a pattern such as "lenet5*".
     """
     from .recipes import RECIPES
     from .recipes.text import encode, lines
 
-    whole = pattern in RECIPES
-    fits = {n: r for n, r in RECIPES.items() if n == pattern or (not whole and fnmatch(n, pattern if "*" in pattern else f"*{pattern}*"))}
+    found = {name: RECIPES[name] for name in fitting(pattern, RECIPES)}
     if json:
-        return print_json({name: encode(recipe) for name, recipe in fits.items()})
-    if not fits:
-        raise Mistake(f"no recipe is called like {pattern!r}; there are: {', '.join(RECIPES)}.")
-    if len(fits) == 1:
-        (recipe,) = fits.values()
-        return print("\n".join(f"--recipe.{name:30} {text}".rstrip() for name, text in lines(encode(recipe))))
-    rows = [[n, r.model, r.data, r.steps * r.batch, "" if r.published is None else f"{r.published} %"] for n, r in fits.items()]
-    table(["name", "model", "data", "pictures seen", "published error"], rows)
+        print_json({name: encode(recipe) for name, recipe in found.items()})
+    elif len(found) == 1:
+        for recipe in found.values():
+            print("\n".join(f"--recipe.{name:30} {text}".rstrip() for name, text in lines(encode(recipe))))
+    else:
+        rows = [[n, r.model, r.data, r.steps * r.batch, "" if r.published is None else f"{r.published} %"] for n, r in found.items()]
+        table(["name", "model", "data", "pictures seen", "published error"], rows)
+
+
+def fitting(pattern: str, names: Iterable[str]) -> list[str]:
+    """The one that is called `pattern`, else those that fit it or have it in their name. Raises Mistake if there is none."""
+    names = list(names)
+    found = [pattern] if pattern in names else [name for name in names if fnmatch(name, pattern) or pattern in name]
+    if not found:
+        raise Mistake(f"nothing is called like {pattern!r}; there are: {', '.join(names)}.")
+    return found
 
 
 @app.command
@@ -177,14 +183,14 @@ def train(
         if recipe not in (None, run.name):
             raise Mistake(f"{resume} follows {run.name}, not {recipe}.")
         settle(run, changed, as_begun)
-    if not run.finished:
-        if not follow(run, save_every, quiet=json):
-            print(f"Stopped. Go on with: convatlas train --resume {run.folder}", file=sys.stderr)
-            sys.exit(130)
+    if not run.finished and not follow(run, save_every, quiet=json):
+        print(f"Stopped. Go on with: convatlas train --resume {run.folder}", file=sys.stderr)
+        sys.exit(130)
     page = report(run)
     result = run.result()
     if json:
-        return print_json(result | {"folder": str(run.folder), "report": str(page)})
+        print_json(result | {"folder": str(run.folder), "report": str(page)})
+        return
     low, high = result["interval"]
     print(
         f"{run.name}, seed {run.seed}: {result['top1_error']:.2f} % test error (95 % interval {low:.2f} to {high:.2f}, n = {result['n']:,})"
@@ -211,7 +217,8 @@ def eval_(run: Path, *, json: Json = False) -> None:
     test = source(opened.recipe.data).load("test")
     found = evaluate(scores(opened.trained(), test.x, opened.recipe.preprocess), test.y)
     if json:
-        return print_json(asdict(found))
+        print_json(asdict(found))
+        return
     low, high = found.interval
     print(f"{found.top1_error:.2f} % top-1 error (95 % interval {low:.2f} to {high:.2f}), {found.top5_error:.2f} % top-5 error", end="")
     print(f", {found.n:,} pictures, {found.protocol}")
@@ -332,9 +339,9 @@ def describe(now: "Progress") -> str:
 def interruptible(run: "Run") -> Iterator[None]:
     """The first SIGINT or SIGTERM ends the run with a checkpoint; a second one ends it at once."""
 
-    def stop(number: int, frame: object) -> None:
+    def stop(number: int, _: object) -> None:
         run.stop()
-        signal.signal(number, before[number])
+        signal.signal(number, before[signal.Signals(number)])
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

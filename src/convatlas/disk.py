@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A place to write `path` at. It takes its name once it is complete and on the disk; if anything fails it is gone and the old file stands."""
+    """A place to write `path` at. It takes its name once it is complete and on the disk; else the old file stands and it is gone."""
     draft = path.with_name(f".{path.name}.draft")
     try:
         yield draft

@@ -55,7 +55,7 @@ def report(run: Run) -> Path:
     for name, png in plots.items():
         with whole(run.folder / f"{name}.png") as draft:
             draft.write_bytes(png)
-    page = Template(files(__package__).joinpath("report.html").read_text()).substitute(shown)
+    page = Template(files("convatlas").joinpath("report.html").read_text()).substitute(shown)
     with whole(run.folder / "report.html") as draft:
         draft.write_text(page, encoding="utf-8")
     return run.folder / "report.html"

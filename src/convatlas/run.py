@@ -14,7 +14,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -143,6 +143,8 @@ class Session:
         torch.set_rng_state(state["generator"])
         self.step, self.errors, self.seconds = state["step"], state["errors"], state["seconds"]
         self.loss, self.summed = state["loss"], state["summed"]
+        for stray in self.run.folder.glob(".*.draft"):
+            stray.unlink()
         kept = [line for line in self.run.log() if line.get("step", 0) <= self.step]
         with whole(self.run.folder / "log.jsonl") as draft:
             draft.write_text("".join(json.dumps(line) + "\n" for line in kept))
@@ -275,18 +277,9 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 def environment() -> dict[str, Any]:
     """What a measurement depends on besides the recipe: versions, processor, threads, and the commit of this package if there is one."""
-    here = Path(__file__).parent
-    git: Callable[..., str] = lambda *words: subprocess.run(
-        ["git", "-C", str(here), *words], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    try:
-        tracked = git("ls-files", "--error-unmatch", Path(__file__).name)
-        commit = (git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")) if tracked else None
-    except OSError:  # no git on this machine
-        commit = None
     return {
         "convatlas": version("convatlas"),
-        "commit": commit,
+        "commit": commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": numpy.__version__,
@@ -297,11 +290,23 @@ def environment() -> dict[str, Any]:
     }
 
 
+def commit() -> str | None:
+    """The git commit of this package's code, with a + where files differ from it; None for an installed package."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
 def processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    names = (
-        [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        if cpuinfo.exists()
-        else []
-    )
-    return names[0] if names else platform.processor() or platform.machine()
+    try:
+        names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0].split(":", 1)[1].strip() if names else platform.processor() or platform.machine()

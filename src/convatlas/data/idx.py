@@ -4,7 +4,7 @@ import gzip
 import zlib
 from math import prod
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ def read_idx(path: Path) -> NDArray[np.generic]:
     try:
         with path.open("rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if packed else path.open("rb") as file:
+        with gzip.GzipFile(path) if packed else path.open("rb") as file:
             return parse(file, path)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise Mistake(f"{path} is damaged: {error}. Fetch it again.") from error
@@ -31,7 +31,7 @@ def read_idx(path: Path) -> NDArray[np.generic]:
         raise Mistake(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-def parse(file: BinaryIO, path: Path) -> NDArray[np.generic]:
+def parse(file: IO[bytes], path: Path) -> NDArray[np.generic]:
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES or magic[3] == 0:
         raise Mistake(f"{path} is not an idx file: it begins with {magic.hex(' ') or 'nothing'}.")

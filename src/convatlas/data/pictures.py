@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from warnings import catch_warnings
 
 import numpy as np
 import torch
@@ -9,8 +10,6 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ..mistake import Mistake
-
-LIMIT = 200_000_000  # pixels of one picture; checked before it is decoded
 
 
 @dataclass(frozen=True)
@@ -30,17 +29,15 @@ def read_picture(path: Path, channels: int) -> Tensor:
 
     Whatever the file is (16-bit, palette, CMYK, rotated by EXIF) becomes 8-bit grey or colour. What is transparent becomes
     white paper under dark ink and black under bright. Of an animation, the first picture.
-    Raises Mistake, naming the file and the reason, if it is no picture or is larger than 200 million pixels.
+    Raises Mistake, naming the file and the reason, if it is no picture or has more than 178 million pixels, Pillow's bound.
     """
     try:
-        with Image.open(path) as file:
-            if file.width * file.height > LIMIT:
-                raise Mistake(f"{path} is {file.width} x {file.height} pixels; more than {LIMIT:,} are not read.")
+        with catch_warnings(action="ignore", category=Image.DecompressionBombWarning), Image.open(path) as file:
             upright = ImageOps.exif_transpose(file)
             picture = eight_bit(upright)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise error if isinstance(error, Mistake) else Mistake(f"{path} cannot be read as a picture: {reason}.") from error
+        raise Mistake(f"{path} cannot be read as a picture: {reason.rstrip('.')}.") from error
     if "A" in picture.getbands() or "transparency" in picture.info:
         picture = on_paper(picture.convert("RGBA"))
     pixels = np.array(picture.convert("L" if channels == 1 else "RGB"))

@@ -6,7 +6,8 @@ Local windows with shared weights find strokes anywhere; maps that shrink step b
   an output is the negative of the paper's penalty, so that here too the largest score is the answer;
   the digits' bitmaps (the paper's Fig. 3) are as others have transcribed them, for its pixels could not be read anew;
   classes other than ten get random codes of +-1, which section II-B names as the alternative;
-  weights start in +-1/sqrt(fan-in), not in the +-2.4/fan-in of Appendix A: see docs/log.md, 2026-11-23.
+  weights start with variance 1/fan-in; from the +-2.4/fan-in of Appendix A (remembered, not re-read) it never learned
+  under the paper's schedule, and its effective rates were not those that section III-B prints: docs/log.md, 2026-11-23.
 `lenet5_modern` is the network that courses teach: full C3, plain pooling, a softmax.
 """
 
@@ -82,6 +83,8 @@ class Subsample(nn.Module):
 class TableConv2d(nn.Module):
     """A convolution with a k x k kernel for each (input, output) pair of maps in `table`, and none for the other pairs."""
 
+    pairs: Tensor
+
     def __init__(self, cin: int, table: tuple[str, ...], k: int):
         super().__init__()
         self.shape, self.kernel_size = (len(table), cin, k, k), k
@@ -97,6 +100,8 @@ class TableConv2d(nn.Module):
 
 class RBF(nn.Module):
     """Minus the squared distance to each class's fixed code: how badly F6 draws that class, as a score."""
+
+    weight: Tensor
 
     def __init__(self, codes: Tensor):
         super().__init__()
@@ -164,18 +169,22 @@ def squashed(**layer: nn.Module) -> nn.Sequential:
 
 @torch.no_grad()
 def start(net: LeNet5) -> None:
-    """Fresh weights: uniform, of variance 1/F, where F is the number of inputs of the unit that a weight belongs to."""
+    """Fresh weights: uniform, of variance 1/F, where F is the number of inputs of the unit that a weight belongs to.
+
+    A subsampling coefficient begins between the 1/2 that keeps the spread of four strangers and the 1/4 that keeps that
+    of four equals, without dice: a map whose coefficient fell near zero was lost for good.
+    """
     for layer in net.modules():
         match layer:
             case TableConv2d():
                 spread(layer.weight, [25 * len(maps) for maps in TABLE_I for _ in maps])
                 spread(layer.bias, [25 * len(maps) for maps in TABLE_I])
             case Subsample():
-                spread(layer.coefficient, [4])
+                layer.coefficient.fill_(1 / sqrt(8))
                 spread(layer.bias, [4])
             case nn.Conv2d() | nn.Linear():
-                spread(layer.weight, [layer.weight[0].numel()])
-                spread(layer.bias, [layer.weight[0].numel()])
+                for p in layer.parameters():
+                    spread(p, [layer.weight[0].numel()])
 
 
 def spread(p: Tensor, fan_in: list[int]) -> None:

@@ -10,12 +10,12 @@ from itertools import pairwise
 from math import cos, pi
 from typing import Protocol
 
-import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ..data.augment import Augment
 from ..data.batches import Preprocess
+from ..mistake import Mistake
 from .optimisers import Optimiser
 
 
@@ -147,6 +147,11 @@ class Recipe:
     config: tuple[tuple[str, str | int | float | bool], ...] = ()
     threads: int | None = None
     published: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "test", "threads"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise Mistake(f"recipe.{name} is {value}; it must be at least 1.")
 
 
 from . import lenet  # noqa: E402  (the families' files need the words above)

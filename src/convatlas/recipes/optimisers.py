@@ -1,7 +1,7 @@
 """Optimisers as values: called with a network, each makes the torch optimiser that trains it."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -61,11 +61,12 @@ class DiagonalLM(torch.optim.Optimizer):
     """Each weight moved against its gradient by lr times its gain."""
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: Any = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]: asks for no closure
         for group in self.param_groups:
-            weights: list[Tensor] = group["params"]
+            weights = group["params"]
             gains = [self.state[p]["gain"] for p in weights]
-            torch._foreach_addcmul_(weights, [p.grad for p in weights], gains, value=-group["lr"])
+            grads = [p.grad for p in weights]
+            torch._foreach_addcmul_(weights, grads, gains, value=-group["lr"])  # pyright: ignore[reportPrivateImportUsage]: as torch's own do
 
 
 def curvature(net: nn.Module, x: Tensor) -> dict[nn.Parameter, Tensor]:
@@ -86,13 +87,13 @@ def curvature(net: nn.Module, x: Tensor) -> dict[nn.Parameter, Tensor]:
     h = torch.full_like(inputs[-1], 2.0)  # of (x - w)^2
     for layer, z, out in zip(reversed(layers), reversed(inputs[:-1]), reversed(inputs[1:]), strict=True):
         own = dict(layer.named_parameters())
-        if own or out.shape != z.shape:
+        if own or out.shape != z.shape:  # weighted sums
             squares = {name: p.detach().square().requires_grad_() for name, p in own.items()}
-            z = z.square().requires_grad_()
-            *sums, h = torch.autograd.grad(functional_call(layer, squares, (z,)), [*squares.values(), z], h)
+            square = z.square().requires_grad_()
+            *sums, h = torch.autograd.grad(functional_call(layer, squares, (square,)), [*squares.values(), square], h)
             found |= {p: s / len(x) for p, s in zip(own.values(), sums, strict=True)}
-        else:
-            z = z.clone().requires_grad_()
-            (slope,) = torch.autograd.grad(layer(z).sum(), z)
+        else:  # squashing
+            at = z.clone().requires_grad_()
+            (slope,) = torch.autograd.grad(layer(at).sum(), at)
             h = h * slope.square()
     return found

@@ -38,14 +38,14 @@ def as_digit(picture: Tensor) -> Tensor:
     ink = 255 - picture if edge.float().median() > 127 else picture
     if ink.shape[1:] == (28, 28):
         return ink
-    rows, columns = ((ink[0] > 64).any(d).nonzero()[:, 0] for d in (1, 0))
+    rows, columns = ((ink[0] > 32).any(d).nonzero()[:, 0] for d in (1, 0))
     if not len(rows):
         return ink.new_zeros(1, 28, 28)
     box = ink[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     scale = 20 / max(box.shape[1:])
     height, width = (max(1, round(side * scale)) for side in box.shape[1:])
     small = interpolate(box[None].float(), (height, width), mode="bilinear", antialias=True)[0]
-    grid = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    grid = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     top, left = (
         int(min(max(round(14 - float((small[0] * at).sum() / small.sum())), 0), 28 - side))
         for at, side in zip(grid, (height, width), strict=True)
