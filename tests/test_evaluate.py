@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from convatlas.evaluate import evaluate, wilson
+from convatlas.evaluate import evaluate, over_seeds, wilson
 
 
 def test_errors_are_counted_by_the_first_and_by_the_first_five():
@@ -22,3 +22,8 @@ def test_wilsons_interval(k, n, low, high):
     a, b, c = 1 + z * z / n, -(2 * k / n + z * z / n), (k / n) ** 2
     roots = torch.tensor([(-b - (b * b - 4 * a * c) ** 0.5) / (2 * a), (-b + (b * b - 4 * a * c) ** 0.5) / (2 * a)])
     assert [v / 100 for v in wilson(k, n)] == pytest.approx(roots.clamp(0, 1).tolist(), abs=1e-6)
+
+
+def test_students_interval_by_hand():
+    centre, (low, high) = over_seeds([0.9, 1.0, 1.1])
+    assert (centre, low, high) == pytest.approx((1.0, 1.0 - 4.303 * 0.1 / 3**0.5, 1.0 + 4.303 * 0.1 / 3**0.5))

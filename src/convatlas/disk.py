@@ -7,16 +7,25 @@ from pathlib import Path
 
 
 @contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Errors of the disk in this block say which file they are about; a write that fails does not say it by itself."""
+    try:
+        yield
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from error
+
+
+@contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A place to write `path` at. It takes its name once it is complete and on the disk; else the old file stands and it is gone."""
     draft = path.with_name(f".{path.name}.draft")
     try:
-        yield draft
-        draft.chmod(0o644)
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
-        draft.replace(path)
-        sync_folder(path.parent)
+        with named(path):
+            yield draft
+            with draft.open("rb") as file:
+                os.fsync(file.fileno())
+            draft.replace(path)
+            sync_folder(path.parent)
     finally:
         draft.unlink(missing_ok=True)
 

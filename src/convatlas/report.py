@@ -38,7 +38,7 @@ def report(run: Run) -> Path:
     low, high = result["interval"]
     published = "" if run.recipe.published is None else figure(f"{run.recipe.published} %", "published error")
     shown = {
-        "title": f"{run.name}, seed {run.seed}",
+        "title": escape(f"{run.name}, seed {run.seed}"),
         "source": escape(run.recipe.source),
         "n": f"{len(test):,}",
         "figures": figure(f"{result['top1_error']:.2f} %", f"test error, {low:.2f} to {high:.2f} at 95 %")

@@ -18,17 +18,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy
+import safetensors.torch
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from .data import source as source_of
 from .data.batches import Batches
-from .disk import whole
+from .disk import named, whole
 from .evaluate import Evaluation, evaluate, scores
 from .mistake import Mistake
 from .models import build
@@ -84,7 +86,10 @@ class Run:
         return (self.folder / "result.json").exists()
 
     def log(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.folder / "log.jsonl").read_text().splitlines()]
+        """The lines of log.jsonl, but for a last one that was cut off while it was written."""
+        path = self.folder / "log.jsonl"
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def stop(self) -> None:
         """Makes `go` end after the step it is at, with a checkpoint."""
@@ -135,6 +140,7 @@ class Session:
         self.told = 0.0  # the mean loss in that line
         if (run.folder / "state.pt").exists():
             self.restore()
+        self.tidy()
 
     def restore(self) -> None:
         state = read_state(self.run.folder)
@@ -143,6 +149,9 @@ class Session:
         torch.set_rng_state(state["generator"])
         self.step, self.errors, self.seconds = state["step"], state["errors"], state["seconds"]
         self.loss, self.summed = state["loss"], state["summed"]
+
+    def tidy(self) -> None:
+        """Takes away what was written after the checkpoint, by a process that ended before the next one."""
         for stray in self.run.folder.glob(".*.draft"):
             stray.unlink()
         kept = [line for line in self.run.log() if line.get("step", 0) <= self.step]
@@ -152,16 +161,19 @@ class Session:
     def save(self, weights: str) -> None:
         """A checkpoint, its weights in a file called `weights`."""
         folder = self.run.folder
+        about = {"model": self.recipe.model, "recipe": self.run.name, "step": str(self.step)}
         with whole(folder / weights) as draft:
-            save_file(self.net.state_dict(), draft, metadata={"model": self.recipe.model, "recipe": self.run.name, "step": str(self.step)})
+            draft.write_bytes(safetensors.torch.save(self.net.state_dict(), about))
         state = {
             "weights": weights,
             "optimiser": self.opt.state_dict(),
             "generator": torch.get_rng_state(),
             **{key: getattr(self, key) for key in ("step", "errors", "seconds", "loss", "summed")},
         }
+        packed = BytesIO()
+        torch.save(state, packed)
         with whole(folder / "state.pt") as draft:
-            torch.save(state, draft)
+            draft.write_bytes(packed.getbuffer())
         for old in folder.glob("weights*.safetensors"):
             if old.name != weights:
                 old.unlink()
@@ -227,7 +239,8 @@ class Session:
             draft.write_text(json.dumps(result, indent=1) + "\n")
 
     def note(self, **line: object) -> None:
-        with (self.run.folder / "log.jsonl").open("a") as file:
+        path = self.run.folder / "log.jsonl"
+        with named(path), path.open("a") as file:
             file.write(json.dumps(line) + "\n")
 
 

@@ -1,0 +1,107 @@
+"""The rules of the house that a test can hold (docs/architecture.md)."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import convatlas
+
+HERE = Path(__file__).parent.parent
+SOURCE = HERE / "src" / "convatlas"
+FILES = sorted(SOURCE.rglob("*.py"))
+
+# What each part may import of ours; each line may use all lines above it that it names.
+ARROWS = {
+    "mistake": set(),
+    "disk": set(),
+    "models": set(),
+    "data": {"mistake"},
+    "analyse": {"models"},
+    "recipes": {"mistake", "models", "data"},
+    "train": {"recipes", "data"},
+    "evaluate": {"data"},
+    "run": {"mistake", "disk", "models", "data", "recipes", "train", "evaluate"},
+    "predict": {"mistake", "data", "evaluate", "run"},
+    "report": {"disk", "data", "evaluate", "recipes", "run"},
+    "cli": {"mistake", "models", "analyse", "recipes", "data", "evaluate", "run", "predict", "report"},
+    "__main__": {"cli"},
+    "__init__": {"analyse", "models", "recipes", "run", "train"},
+}
+
+
+def part(path: Path) -> str:
+    return path.relative_to(SOURCE).with_suffix("").parts[0]
+
+
+def imported(path: Path) -> set[str]:
+    """The parts of this package that a file imports."""
+    package = path.relative_to(SOURCE).parent.parts
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = package[: len(package) - node.level + 1]
+            names = (*base, *(node.module or "").split(".")) if node.module else base
+            found |= {names[0]} if names and names[0] else {alias.name for alias in node.names}
+    return found - {part(path)}
+
+
+def test_every_part_is_in_its_place():
+    assert {part(path) for path in FILES} == set(ARROWS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_arrows_point_one_way(path):
+    assert imported(path) <= ARROWS[part(path)]
+
+
+def test_the_arrows_have_no_circle():
+    left = dict(ARROWS)
+    while left:
+        free = [name for name, needs in left.items() if not needs & left.keys()]
+        assert free, f"a circle among {sorted(left)}"
+        for name in free:
+            del left[name]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_files_and_functions_stay_short(path):
+    text = path.read_text()
+    bound = 220 if part(path) == "models" else 420
+    assert len(text.splitlines()) <= bound
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < 60, node.name
+
+
+def test_there_is_no_drawer():
+    assert not [path for path in FILES if path.stem in ("utils", "helpers", "common", "misc")]
+
+
+def test_public_names_are_there_and_documented():
+    for name in convatlas.__all__:
+        assert getattr(convatlas, name).__doc__, name
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        convatlas.nothing  # noqa: B018
+
+
+def test_the_tests_mirror_the_source():
+    without = {"__init__", "__main__", "mistake", "disk", "predict", "net", "text", "batches"}  # tested where they are used
+    for path in FILES:
+        if path.stem in without or path.parent.name in ("recipes", "mnist"):
+            continue
+        inner = path.relative_to(SOURCE)
+        assert (HERE / "tests" / inner.parent / f"test_{inner.name}").exists(), inner
+
+
+def test_the_changelog_knows_this_version():
+    version = re.search(r'^version = "(.*)"', (HERE / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version
+    assert f"## {version[1]}" in (HERE / "CHANGELOG.md").read_text()
+
+
+def test_contributing_is_short_and_decisions_are_numbered():
+    assert len((HERE / "CONTRIBUTING.md").read_text().splitlines()) < 80
+    numbers = [int(path.name[:4]) for path in sorted((HERE / "docs" / "decisions").glob("*.md"))]
+    assert numbers == list(range(1, len(numbers) + 1))
