@@ -31,7 +31,9 @@ def speed() -> str:
     rows = ["| training `lenet5_modern`, images/s | median |", "|---|---|"]
     rows += [f"| {row['path']} | {row['images_per_s']:,.0f} |" for row in bench["rows"]]
     ratio = bench["ratio"]
-    rows.append(f"\nRatio to the faster plain way: {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f} over {bench['rounds']} rounds).")
+    rows.append(
+        f"\nRatio to the faster plain way: {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f} over {bench['rounds']} rounds)."
+    )
     return "\n".join(rows)
 
 

@@ -80,6 +80,7 @@ def test_there_is_no_drawer():
 
 
 def test_public_names_are_there_and_documented():
+    assert convatlas.__all__ == list(convatlas.NAMES)
     for name in convatlas.__all__:
         assert getattr(convatlas, name).__doc__, name
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

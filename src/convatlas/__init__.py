@@ -23,7 +23,7 @@ NAMES = {
     "fit": "train",
     "load": "run",
 }
-__all__ = list(NAMES)
+__all__ = ["MODELS", "RECIPES", "Recipe", "analyse", "begin", "build", "fit", "load"]
 
 
 def __getattr__(name: str) -> Any:

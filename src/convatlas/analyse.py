@@ -22,6 +22,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
+from .models.net import Net
+
 LARGEST = 1 << 16  # pixels of a side
 Shape = tuple[int, ...]  # of one picture or map: (C, H, W), or (C,) once flat
 
@@ -175,8 +177,9 @@ class Walk(fx.Interpreter):
         if n.op == "call_module":
             layer, name = self.fetch_attr(str(n.target)), str(n.target)
         elif n.target in WINDOWED:
-            given_args = dict(zip(WINDOWED[n.target], n.args[1:], strict=False)) | n.kwargs
-            layer = SimpleNamespace(**{key: self.env.get(value, value) for key, value in given_args.items() if value is not None})
+            args, kwargs = self.fetch_args_kwargs_from_env(n)
+            named = dict(zip(WINDOWED[n.target], args[1:], strict=False)) | kwargs
+            layer = SimpleNamespace(**{key: value for key, value in named.items() if value is not None})
             if hasattr(layer, "weight"):
                 layer.kernel_size = layer.weight.shape[2:] or 1
             layer.stride = getattr(layer, "stride", 1 if hasattr(layer, "weight") else layer.kernel_size)
@@ -221,7 +224,8 @@ def analyse(net: nn.Module, size: int | tuple[int, int] | None = None, channels:
     is computed: shapes are enough. The network may stand on the meta device.
     Raises ValueError where the pictures do not fit the network, and names the place.
     """
-    size = getattr(net, "size", 224) if size is None else size
+    if size is None:
+        size = net.size if isinstance(net, Net) else 224
     height, width = size if isinstance(size, tuple) else (size, size)
     if not (0 < height <= LARGEST and 0 < width <= LARGEST):
         raise ValueError(f"pictures of {height} x {width} pixels are not analysed; a side is 1 to {LARGEST:,}")

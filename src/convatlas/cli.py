@@ -173,9 +173,9 @@ def train(
         recipe, changes = None, (recipe, *changes)
     changed = pairs(changes)
     if resume is None:
-        if recipe not in RECIPES:
-            known = f"there are: {', '.join(RECIPES)}."
-            raise Mistake(f"no recipe {recipe!r}; {known}" if recipe else f"name a recipe, or a run by --resume; {known}")
+        if recipe is None or recipe not in RECIPES:
+            what = f"no recipe {recipe!r}" if recipe else "name a recipe, or a run by --resume"
+            raise Mistake(f"{what}; there are: {', '.join(RECIPES)}.")
         value = override(RECIPES[recipe], changed)
         run = begin(out or Path("runs") / f"{recipe}-seed{seed}", recipe, value, seed, changed)
     else:

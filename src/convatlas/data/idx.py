@@ -2,9 +2,9 @@
 
 import gzip
 import zlib
+from io import BufferedIOBase
 from math import prod
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ def read_idx(path: Path) -> NDArray[np.generic]:
         raise Mistake(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-def parse(file: IO[bytes], path: Path) -> NDArray[np.generic]:
+def parse(file: BufferedIOBase, path: Path) -> NDArray[np.generic]:
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES or magic[3] == 0:
         raise Mistake(f"{path} is not an idx file: it begins with {magic.hex(' ') or 'nothing'}.")

@@ -29,7 +29,7 @@ def decode(plain: Any) -> Any:
     parts = {key: decode(item) for key, item in plain.items() if key != "is"}
     try:
         kind: Any = getattr(import_module(f"{PACKAGE}.{module}"), name)
-        if not is_dataclass(kind):
+        if "__dataclass_fields__" not in vars(kind):
             raise TypeError(f"{name} is not a value")
         return kind(**parts)
     except (ImportError, AttributeError, TypeError) as error:
