@@ -93,7 +93,7 @@ def fully_connected(maps: int, side: int, num_classes: int, dropout: float, drop
     head = nn.Sequential()
     head.pool, head.flatten = nn.AdaptiveAvgPool2d(side), nn.Flatten()
     for name, cin in {"fc6": maps * side**2, "fc7": 4096}.items():
-        unit = OrderedDict(linear=nn.Linear(cin, 4096), relu=nn.ReLU(), dropout=nn.Dropout(dropout))
+        unit: OrderedDict[str, nn.Module] = OrderedDict(linear=nn.Linear(cin, 4096), relu=nn.ReLU(), dropout=nn.Dropout(dropout))
         unit.move_to_end("dropout", last=drop == "outputs")
         head.add_module(name, nn.Sequential(unit))
     head.fc8 = nn.Linear(4096, num_classes)
@@ -116,10 +116,11 @@ class AlexNet(Net):
 
 def start(net: AlexNet) -> None:
     """Section 5, from memory: weights N(0, .01); biases 1 where that feeds the rectifiers positive inputs early on, else 0."""
-    for name, layer in net.named_modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.normal_(layer.weight, std=0.01)
-            nn.init.constant_(layer.bias, name.split(".")[1] in ("conv2", "conv4", "conv5", "fc6", "fc7"))
+    for name, p in net.named_parameters():
+        if p.dim() > 1:
+            nn.init.normal_(p, std=0.01)
+        else:
+            nn.init.constant_(p, name.split(".")[1] in ("conv2", "conv4", "conv5", "fc6", "fc7"))
 
 
 build = AlexNet

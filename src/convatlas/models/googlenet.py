@@ -173,7 +173,7 @@ class GoogLeNet(Net):
         self.head = pooled_head(c, cfg.num_classes, cfg.dropout)
         start(self)
 
-    def forward(self, x: Tensor) -> Tensor | Scores:
+    def forward(self, x: Tensor) -> Tensor | Scores:  # pyright: ignore[reportIncompatibleMethodOverride]
         if not (self.training and self.aux):
             return super().forward(x)
         seen = {}
@@ -184,11 +184,11 @@ class GoogLeNet(Net):
 
 def start(net: GoogLeNet) -> None:
     """BVLC's copy: uniform weights of variance 1/fan-in, which Caffe calls Xavier; biases .2, of the classifiers 0."""
-    for name, layer in net.named_modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_uniform_(layer.weight, nonlinearity="linear")
-            if layer.bias is not None:
-                nn.init.constant_(layer.bias, 0 if name.endswith("output") else 0.2)
+    for name, p in net.named_parameters():
+        if p.dim() > 1:
+            nn.init.kaiming_uniform_(p, nonlinearity="linear")
+        elif name.endswith("bias"):
+            nn.init.constant_(p, 0.2 if name.endswith(("conv.bias", "fc.bias")) else 0)
 
 
 build = GoogLeNet

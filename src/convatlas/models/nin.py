@@ -72,8 +72,8 @@ def mlpconv(cin: int, row: Row) -> nn.Sequential:
 
 def started(conv: nn.Conv2d, std: float) -> nn.Conv2d:
     """Weights N(0, std), biases 0, as in the authors' files."""
-    nn.init.normal_(conv.weight, std=std)
-    nn.init.zeros_(conv.bias)
+    for p in conv.parameters():
+        nn.init.normal_(p, std=std if p.dim() > 1 else 0)
     return conv
 
 

@@ -100,11 +100,13 @@ class SqueezeNet(Net):
 
 def start(net: SqueezeNet) -> None:
     """The authors' files: uniform weights of variance 1/fan-in, which Caffe calls Xavier; N(0, .01) in conv10; biases 0."""
-    for layer in net.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_uniform_(layer.weight, nonlinearity="linear")
-            nn.init.zeros_(layer.bias)
-    nn.init.normal_(net.head.conv10.conv.weight, std=0.01)
+    for name, p in net.named_parameters():
+        if p.dim() == 1:
+            nn.init.zeros_(p)
+        elif "conv10" in name:
+            nn.init.normal_(p, std=0.01)
+        else:
+            nn.init.kaiming_uniform_(p, nonlinearity="linear")
 
 
 build = SqueezeNet

@@ -82,12 +82,13 @@ class VGG(Net):
         start(self)
 
 
-def start(net: nn.Module) -> None:
+def start(net: VGG) -> None:
     """Glorot & Bengio 2010: as much variance forwards as backwards. Biases 0."""
-    for layer in net.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)
+    for name, p in net.named_parameters():
+        if p.dim() > 1:
+            nn.init.xavier_uniform_(p)
+        elif name.endswith("bias"):
+            nn.init.zeros_(p)
 
 
 build = VGG

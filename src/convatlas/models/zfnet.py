@@ -77,10 +77,8 @@ class ZFNet(Net):
 
 def start(net: ZFNet) -> None:
     """Section 3, from memory: weights "to 1e-2", which can only mean a spread of that; biases 0."""
-    for layer in net.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.normal_(layer.weight, std=0.01)
-            nn.init.zeros_(layer.bias)
+    for p in net.parameters():
+        nn.init.normal_(p, std=0.01 if p.dim() > 1 else 0)
 
 
 build = ZFNet
