@@ -7,7 +7,8 @@ In training it gives `Scores`, three of them, for `Auxiliary` to add up; in eval
 Where it differs from the paper, or had to choose what the paper leaves open:
   Table 1 misprints the costs of conv1, 4c and 5a: its own maps cost 9,408 (2.7K), 509,440 (463K) and 1,042,432 (1072K);
   norm, pools that hang over the edge, and fresh weights are those of BVLC's copy in Caffe, which an author helped with.
-`googlenet_naive` has the module of Fig. 2(a) throughout: nothing is reduced, and the pool hands on all that it is given.
+`googlenet_naive` is ours, with the module of Fig. 2(a) throughout and the same stem: nothing in it is reduced, and the pool
+  hands on all that it is given.
   So no module can give fewer maps than it gets: 4,944 leave the last one, not 1,024, for eight times the multiplications
   and fourteen times the weights.
 `googlenet_bn` is torchvision's and takes its weights. It differs from the paper in more than its batch norm: 3x3 windows
