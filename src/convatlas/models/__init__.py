@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from . import lenet
+from . import alexnet, googlenet, lenet, nin, squeezenet, vgg, zfnet
 from .net import Net
 
-FAMILIES = (lenet,)
+FAMILIES = (lenet, alexnet, zfnet, nin, vgg, googlenet, squeezenet)
 MODELS = {name: (family, config) for family in FAMILIES for name, config in family.VARIANTS.items()}
 
 

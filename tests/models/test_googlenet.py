@@ -1,0 +1,87 @@
+import pytest
+import torch
+import torchvision
+from paper import adopted, analysis, computed, measured, sides
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from convatlas.analyse import analyse
+from convatlas.models import build
+from convatlas.models.googlenet import Auxiliary, Config, Inception, Row, Scores
+
+
+@computed("googlenet")
+def test_numbers_are_those_computed_from_the_paper(entry):
+    assert measured(entry) == entry["value"]
+
+
+def test_maps_are_as_wide_as_table_1_says():
+    assert sides("googlenet") == [112, 56, 56, 56, 56, 28, 28, 28, 14, 14, 14, 14, 14, 14, 7, 7, 7]
+
+
+def test_auxiliary_classifiers_speak_in_training_only():
+    net = build("googlenet", num_classes=5)
+    x, y = torch.randn(2, 3, 64, 64), torch.tensor([0, 4])
+    scores = net(x)
+    assert isinstance(scores, Scores)
+    assert [s.shape for s in scores] == [(2, 5)] * 3
+    Auxiliary()(scores, y).backward()
+    assert all(p.grad is not None for p in net.parameters())
+    assert isinstance(net.eval()(x), torch.Tensor)
+
+
+def test_without_auxiliary_classifiers_training_gives_scores():
+    with torch.device("meta"):
+        net = build("googlenet", aux=False)
+        assert net(torch.empty(1, 3, 224, 224)).shape == (1, 1000)
+    assert sum(p.numel() for p in net.parameters()) == 6_998_552
+
+
+def test_auxiliary_losses_count_three_tenths():
+    main, aux1, aux2, y = torch.randn(4, 5), torch.randn(4, 5), torch.randn(4, 5), torch.arange(4)
+    expected = cross_entropy(main, y) + 0.3 * (cross_entropy(aux1, y) + cross_entropy(aux2, y))
+    torch.testing.assert_close(Auxiliary()(Scores(main, aux1, aux2), y), expected)
+    torch.testing.assert_close(Auxiliary()(main, y), cross_entropy(main, y))
+
+
+@pytest.mark.parametrize(("naive", "depth", "macs"), [(True, 672, 854_196_224), (False, 480, 271_351_808)])
+def test_module_of_the_lecture_costs_what_its_terms_add_up_to(naive, depth, macs):
+    with torch.device("meta"):
+        module = Inception(256, Row(128, 64, 192, 64, 96, 64), Config(naive=naive))
+    assert module.cout == depth
+    assert analyse(module, 28).macs == macs
+
+
+def test_naive_modules_never_give_fewer_maps_than_they_get():
+    with torch.device("meta"):
+        modules = [m for m in build("googlenet_naive").features if isinstance(m, Inception)]
+    assert [m.cout for m in modules] == [416, 832, 1280, 1728, 2176, 2640, 3344, 4048, 4944]
+
+
+def test_as_published_there_is_no_batch_norm_and_5x5_is_5x5():
+    kinds = {x.kind for x in analysis("googlenet").layers}
+    assert "BatchNorm2d" not in kinds
+    assert "LocalResponseNorm" in kinds
+    with torch.device("meta"):
+        fives = [m.get_submodule("5x5").conv.conv.kernel_size for m in build("googlenet").features if isinstance(m, Inception)]
+    assert fives == [(5, 5)] * 9
+
+
+def test_fresh_weights_are_bvlcs():
+    net = build("googlenet", num_classes=5)
+    weight, bias = net.features.conv2.conv.conv.weight, net.features.conv2.conv.conv.bias
+    assert weight.var().item() == pytest.approx(1 / (64 * 9), rel=0.02)
+    assert bool((bias == 0.2).all())
+    assert not net.head.output.bias.any()
+
+
+def test_bn_is_torchvisions_network_in_training_too():
+    with torch.device("meta"):
+        net, peer = build("googlenet_bn"), torchvision.models.googlenet(aux_logits=True, init_weights=False)
+    adopted(net, peer)
+    x = torch.randn(1, 3, 70, 75)
+    torch.testing.assert_close(net(x), peer(x))
+    for module in (*net.modules(), *peer.modules()):
+        module.training = not isinstance(module, nn.BatchNorm2d | nn.Dropout)
+    ours, theirs = net(x), peer(x)
+    torch.testing.assert_close(tuple(ours), (theirs.logits, theirs.aux_logits1, theirs.aux_logits2))
