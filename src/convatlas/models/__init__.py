@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from . import lenet
+from . import densenet, lenet, preresnet, resnet, resnext, senet, wide_resnet
 from .net import Net
 
-FAMILIES = (lenet,)
+FAMILIES = (lenet, resnet, preresnet, wide_resnet, resnext, densenet, senet)
 MODELS = {name: (family, config) for family in FAMILIES for name, config in family.VARIANTS.items()}
 
 
