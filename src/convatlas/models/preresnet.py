@@ -5,7 +5,7 @@ Batch norm and ReLU move in front of the convolutions, so that from one end of t
 The first unit's activation stands right after conv1, and one more stands after the last sum. A projecting shortcut reads its
 unit's activated input and has no batch norm, as in the authors' Torch code for 164 and 1001 layers.
 Where this differs from the paper, which prints no table of its nets:
-  110 layers keep the zero-padding of the first ResNet-110, on the input as it is: from memory, the authors' code has no basic unit;
+  110 layers keep ResNet-110's zero-padding, of the input as it is (from memory: the authors' code has no basic unit);
   200 layers halve the map in the first 1x1, as the authors' code for CIFAR does, and are 152 with 16 more units in conv3_x;
   FAIR's ResNet-200, the one whose weights are known, halves it in the 3x3 and projects the input as it is, with a batch norm.
 """

@@ -1,4 +1,4 @@
-"""ResNeXt: Xie, Girshick, Dollar, Tu & He, "Aggregated Residual Transformations for Deep Neural Networks", 2016 (arXiv:1611.05431).
+"""ResNeXt: Xie, Girshick, Dollár, Tu & He, "Aggregated Residual Transformations for Deep Neural Networks", 2016 (arXiv:1611.05431).
 
 Many narrow paths side by side, all of one shape, see more for the same cost than one wide path: "cardinality".
 

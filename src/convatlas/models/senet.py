@@ -1,10 +1,10 @@
-"""SENet: Hu, Shen & Sun, "Squeeze-and-Excitation Networks", 2017 (arXiv:1709.01507). `senet154` won ILSVRC 2017.
+"""SENet: Hu, Shen & Sun, "Squeeze-and-Excitation Networks", 2017 (arXiv:1709.01507).
 
 Each map is scaled by how much it matters for this picture, which a small net judges from the means of all maps.
 
 The SE-ResNets halve the map in the first 1x1, the SE-ResNeXts and `senet154` in the 3x3, as in the authors' Caffe nets, from
-which also comes the pool without padding that rounds up. `senet154` is a ResNeXt-152 (64x4d) with every first 1x1 of half the
-width, three 3x3 for the 7x7, 3x3 projections where the map is halved, and dropout.
+which also comes the pool without padding that rounds up. `senet154`, of the winning entry of ILSVRC 2017, is a ResNeXt-152
+(64x4d) with every first 1x1 of half the width, three 3x3 for the 7x7, 3x3 projections where the map is halved, and dropout.
 Where this differs from the paper:
   18 and 34 layers are not in it; here they have the gate right after the last batch norm of a block, as in its Fig. 3;
   `se_resnet18_timm` and `se_resnet34_timm` have a ReLU in front of that gate, as timm's `legacy_seresnet18` and 34 do.
