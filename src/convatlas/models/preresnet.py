@@ -100,6 +100,11 @@ def unit(kind: str, cin: int, width: int, stride: int) -> Unit:
     return Unit(activation(cin), f, shortcut(cin, cout, stride, padded=kind == "basic"))
 
 
+def bare_first_unit(net: Net) -> None:
+    """The first unit's activation stands in conv1, so not in the unit."""
+    next(layer for layer in net.modules() if isinstance(layer, Unit)).act = nn.Identity()
+
+
 class PreResNet(Net):
     def __init__(self, cfg: Config):
         super().__init__()
@@ -113,7 +118,7 @@ class PreResNet(Net):
             self.features.conv1 = ConvBN(cfg.in_channels, cin, 3)
         for i, stage in enumerate(stages(partial(unit, cfg.block), cin, cfg.widths, cfg.depths, expansion), 2):
             self.features.add_module(f"conv{i}_x", stage)
-        self.features.conv2_x[0].act = nn.Identity()  # it stands in conv1
+        bare_first_unit(self)
         self.features.activation = activation(cfg.widths[-1] * expansion)
         self.head = pooled_head(cfg.widths[-1] * expansion, cfg.num_classes)
         start(self)

@@ -15,7 +15,7 @@ from torch import nn
 
 from . import preresnet, resnet
 from .net import ConvBN, Net, pooled_head
-from .preresnet import activation, conv
+from .preresnet import activation, bare_first_unit, conv
 from .resnet import stages, start
 
 YEAR = 2016
@@ -67,7 +67,7 @@ class WideResNetCIFAR(Net):
         self.features.conv1 = ConvBN(cfg.in_channels, 16, 3)
         for i, stage in enumerate(stages(partial(wide_basic, cfg), 16, widths, cfg.depths, 1), 2):
             self.features.add_module(f"conv{i}", stage)
-        self.features.conv2[0].act = nn.Identity()  # it stands in conv1
+        bare_first_unit(self)
         self.features.activation = activation(widths[-1])
         self.head = pooled_head(widths[-1], cfg.num_classes)
         start(self)
