@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from . import alexnet, googlenet, lenet, nin, squeezenet, vgg, zfnet
+from . import alexnet, densenet, googlenet, lenet, nin, preresnet, resnet, resnext, senet, squeezenet, vgg, wide_resnet, zfnet
 from .net import Net
 
-FAMILIES = (lenet, alexnet, zfnet, nin, vgg, googlenet, squeezenet)
+FAMILIES = (lenet, alexnet, zfnet, nin, vgg, googlenet, squeezenet, resnet, preresnet, wide_resnet, resnext, densenet, senet)
 MODELS = {name: (family, config) for family in FAMILIES for name, config in family.VARIANTS.items()}
 
 

@@ -2,7 +2,6 @@
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 
@@ -46,7 +45,7 @@ class SqueezeExcite(nn.Module):
 
 
 class StochasticDepth(nn.Module):
-    """In training each picture skips the branch with chance `p`, and the others' branches are scaled up to make up for it."""
+    """In training each picture skips the branch with chance `p` < 1, and the others' branches are scaled up to make up for it."""
 
     def __init__(self, p: float):
         super().__init__()
@@ -55,7 +54,7 @@ class StochasticDepth(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
-        kept = torch.empty(x.shape[0], 1, 1, 1, dtype=x.dtype, device=x.device).bernoulli_(1 - self.p)
+        kept = x.new_empty(x.shape[0], 1, 1, 1).bernoulli_(1 - self.p)
         return x * kept / (1 - self.p)
 
 
