@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from . import lenet
+from . import efficientnet, lenet, mobilenet_v1, mobilenet_v2, mobilenet_v3, xception
 from .net import Net
 
-FAMILIES = (lenet,)
+FAMILIES = (lenet, xception, mobilenet_v1, mobilenet_v2, mobilenet_v3, efficientnet)
 MODELS = {name: (family, config) for family in FAMILIES for name, config in family.VARIANTS.items()}
 
 
