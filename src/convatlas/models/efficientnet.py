@@ -134,7 +134,7 @@ class EfficientNet(Net):
 def start(net: EfficientNet, eps: float) -> None:
     """Fresh weights as the authors' code has them (efficientnet_model.py, `conv_kernel_initializer`, `dense_kernel_initializer`).
 
-    A convolution's are N(0, 2 / fan-out), where the fan-out of a depthwise one is that of a single map; other ports forget that.
+    A convolution's are normal, of variance 2 / fan-out, where a depthwise one counts a single map; torchvision's counts them all.
     """
     for layer in net.modules():
         match layer:

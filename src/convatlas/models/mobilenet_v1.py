@@ -97,7 +97,7 @@ class MobileNetV1(Net):
 
 
 def start(net: nn.Module) -> None:
-    """Fresh weights of all three MobileNets: N(0, .09) cut at two sigma, biases 0, as their authors' code has it.
+    """Fresh weights of all three MobileNets, as their authors' code has them: normal, deviation .09, cut at two deviations; biases 0.
 
     The papers do not say. In tensorflow/models, research/slim/nets: `mobilenet_v1_arg_scope`, `mobilenet.training_scope`.
     """
