@@ -2,10 +2,34 @@
 
 from dataclasses import replace
 
-from . import alexnet, densenet, googlenet, lenet, nin, preresnet, resnet, resnext, senet, squeezenet, vgg, wide_resnet, zfnet
+from . import (
+    alexnet,
+    densenet,
+    efficientnet,
+    googlenet,
+    lenet,
+    mobilenet_v1,
+    mobilenet_v2,
+    mobilenet_v3,
+    nin,
+    preresnet,
+    resnet,
+    resnext,
+    senet,
+    squeezenet,
+    vgg,
+    wide_resnet,
+    xception,
+    zfnet,
+)
 from .net import Net
 
-FAMILIES = (lenet, alexnet, zfnet, nin, vgg, googlenet, squeezenet, resnet, preresnet, wide_resnet, resnext, densenet, senet)
+FAMILIES = (
+    lenet,
+    alexnet, zfnet, nin, vgg, googlenet,
+    resnet, preresnet, wide_resnet, resnext, densenet, senet,
+    squeezenet, xception, mobilenet_v1, mobilenet_v2, mobilenet_v3, efficientnet,
+)  # fmt: skip
 MODELS = {name: (family, config) for family in FAMILIES for name, config in family.VARIANTS.items()}
 
 
