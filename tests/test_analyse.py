@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from convatlas.analyse import analyse
-from convatlas.models import MODELS, build
+from convatlas.models import build
 
 KNOWN = {  # torchvision's networks: parameters, multiply-accumulates, receptive field of the last map
     "alexnet": (61_100_840, 714_188_480, 195),
@@ -82,10 +82,8 @@ def test_the_receptive_field_is_where_the_gradient_reaches(rows):
     assert found.layers[-1].field == field_by_gradient(net, 1, 192)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_the_field_of_every_network_here_is_where_the_gradient_reaches(name):
-    if not name.startswith("lenet"):
-        pytest.skip("larger networks have a test of their own")
+@pytest.mark.parametrize("name", ["lenet5", "lenet5_modern"])
+def test_the_field_of_lenet_is_where_the_gradient_reaches(name):
     net = build(name, **({"pool": "average"} if name == "lenet5_modern" else {}))
     assert analyse(net.features[:4], 64).layers[-1].field == field_by_gradient(net.features[:4], 1, 64) == 16
 

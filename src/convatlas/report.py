@@ -112,7 +112,7 @@ def curves(run: Run) -> bytes:
         right.set_yscale("log")
         right.yaxis.set_major_formatter("{x:g}")
         right.yaxis.set_minor_formatter("{x:g}")
-    right.annotate(f"{error[-1][1]:.2f} %", error[-1], xytext=(0, 8), textcoords="offset points", ha="right", color=ACCENT)
+    right.annotate(f"{error[-1][1]:.2f} %", error[-1], xytext=(0, -14), textcoords="offset points", ha="right", color=ACCENT)
     if run.recipe.published is not None:
         right.axhline(run.recipe.published, color=WARM, linestyle="--", linewidth=1)
         right.annotate(
@@ -142,7 +142,7 @@ def mistakes(found: Tensor, test: Pictures) -> bytes:
     sure, said = torch.softmax(found, 1).max(1)
     wrong = (said != test.y).nonzero()[:, 0]
     worst = wrong[sure[wrong].argsort(descending=True)][:20].tolist()
-    picture = Figure(figsize=(9, 4.4), layout="constrained")
+    picture = Figure(figsize=(9, 3.5), layout="constrained")
     for axes in picture.subplots(2, 10).flat:
         axes.axis("off")
         if worst:
