@@ -51,6 +51,8 @@ def models(pattern: str = "*", *, json: Json = False) -> None:
         Part of a name, or a pattern such as "*modern".
     """
     import torch
+    from rich.console import Console
+    from rich.progress import track
 
     from .analyse import analyse
     from .models import MODELS, build
@@ -60,8 +62,10 @@ def models(pattern: str = "*", *, json: Json = False) -> None:
         home = family.__name__.rpartition(".")[2]
         return {"name": name, "family": home, "year": family.YEAR, "parameters": cost.parameters, "macs": cost.macs}
 
+    console = Console(stderr=True)
+    names = track(fitting(pattern, MODELS), "counting", console=console, transient=True, disable=not console.is_terminal)
     with torch.device("meta"):
-        rows = [row(name) for name in fitting(pattern, MODELS)]
+        rows = [row(name) for name in names]
     if json:
         print_json(rows)
     else:

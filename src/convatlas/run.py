@@ -160,6 +160,7 @@ class Session:
 
     def save(self, weights: str) -> None:
         """A checkpoint, its weights in a file called `weights`."""
+        self.check()
         folder = self.run.folder
         about = {"model": self.recipe.model, "recipe": self.run.name, "step": str(self.step)}
         with whole(folder / weights) as draft:
@@ -211,9 +212,13 @@ class Session:
         error = self.errors[-1] if self.errors else None
         return Progress(self.step, self.recipe.steps, loss, rate, error, speed, self.seconds)
 
+    def check(self) -> None:
+        """Keeps a network that has come apart out of the checkpoints. Raises Mistake."""
+        if not torch.isfinite(self.loss):
+            raise Mistake(f"the loss is {float(self.loss)} at step {self.step}: lower the rate. The last checkpoint before it is kept.")
+
     def log_loss(self, now: Progress) -> None:
-        if not abs(now.loss) < float("inf"):
-            raise Mistake(f"the loss is {now.loss} at step {now.step}: lower the rate (--recipe.rate...). The last checkpoint is kept.")
+        self.check()
         self.note(step=now.step, loss=now.loss, rate=now.rate, seconds=round(now.seconds, 3), images_per_s=round(now.images_per_s, 1))
         self.loss, self.summed, self.told = torch.zeros(()), 0, now.loss
 
