@@ -68,6 +68,14 @@ def test_every_command_in_the_readme_exists():
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
 
 
+def test_a_reader_that_stops_reading_is_no_error():
+    listed = subprocess.run(
+        f"{sys.executable} -m convatlas recipes lenet5-mnist | head -n 1", shell=True, capture_output=True, text=True, check=True
+    )
+    assert listed.stdout.startswith("--recipe.source")
+    assert listed.stderr == ""
+
+
 def test_models_and_recipes_list_all():
     models = json.loads(convatlas("models", "--json").stdout)
     assert [row["name"] for row in models] == list(MODELS)

@@ -1,6 +1,7 @@
 """The networks that made computer vision, as published: look at them, train them, test them."""
 
 import json as json_
+import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,6 +30,8 @@ def main(words: Sequence[str] | None = None) -> None:
         app(words)
     except Mistake as error:
         sys.exit(complain(str(error)))
+    except BrokenPipeError:  # whoever reads has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         sys.exit(complain(f"{place}{error.strerror or error}. What was complete before is still there."))
