@@ -125,7 +125,7 @@ def rule(figure: Figure) -> str:
     model, what = figure["model"], figure["quantity"].partition(" of ")[0]
     config = MODELS[model][1]
     words = [RULES[what]]
-    if what in ("macs", "neurons"):
+    if what != "parameters":
         size = figure.get("size") or shell(model).size
         words.append(f"on {size} x {size} pixels")
     if what in ("macs", "field") and getattr(config, "block", "") == "bottleneck" and hasattr(config, "stride_in"):
