@@ -109,6 +109,39 @@ def show(model: str, *, size: int | None = None, json: Json = False) -> None:
 
 
 @app.command
+def check(*patterns: str, papers: Path | None = None, json: Json = False) -> None:
+    """The counts that the papers print, beside those of the networks here. Exits with 1 if one differs and nobody knows why.
+
+    Parameters
+    ----------
+    patterns
+        Names, parts of names, or patterns such as "vgg*"; by default all networks.
+    papers
+        Folder of TOML files to check instead of the package's own, written like those.
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    from .check import check, published, summary
+    from .models import MODELS
+
+    figures = [figure for paper in published(papers).values() for figure in paper]
+    names = {name: None for pattern in patterns or ["*"] for name in fitting(pattern, MODELS)}
+    console = Console(stderr=True)
+    shown = track(names, "counting", console=console, transient=True, disable=not console.is_terminal)
+    rows = [row for name in shown for row in check(name, figures)]
+    if json:
+        print_json(rows)
+    else:
+        said = [f"erratum: {row['erratum']}" if row["status"] == "erratum" else row["status"] for row in rows]
+        cells = [[r["model"], r["quantity"], r.get("printed", r["published"]), r["measured"], s] for r, s in zip(rows, said, strict=True)]
+        table(["model", "quantity", "published", "measured", "status"], cells)
+        print(f"\n{summary(rows)}")
+    if any(row["status"] == "differs" for row in rows):
+        sys.exit(1)
+
+
+@app.command
 def recipes(pattern: str = "*", *, json: Json = False) -> None:
     """The recipes there are; of one, every value, under the name that changes it.
 

@@ -1,18 +1,19 @@
 import pytest
 import torch
 import torchvision
-from paper import adopted, analysis, computed, measured, sides
+from peers import adopted, computed, sides
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 from convatlas.analyse import analyse
+from convatlas.check import analysis, measure
 from convatlas.models import build
 from convatlas.models.googlenet import Auxiliary, Config, Inception, Row, Scores
 
 
 @computed("googlenet")
-def test_numbers_are_those_computed_from_the_paper(entry):
-    assert measured(entry) == entry["value"]
+def test_numbers_are_those_computed_from_the_paper(figure):
+    assert measure(figure) == figure["value"]
 
 
 def test_maps_are_as_wide_as_table_1_says():

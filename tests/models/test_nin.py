@@ -1,13 +1,14 @@
 import pytest
 import torch
-from paper import analysis, computed, measured, sides
+from peers import computed, sides
 
+from convatlas.check import analysis, measure
 from convatlas.models import build
 
 
 @computed("nin")
-def test_numbers_are_those_computed_from_the_authors_files(entry):
-    assert measured(entry) == entry["value"]
+def test_numbers_are_those_computed_from_the_authors_files(figure):
+    assert measure(figure) == figure["value"]
 
 
 def test_maps_are_as_wide_as_the_last_pools_of_the_authors_files():

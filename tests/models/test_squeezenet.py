@@ -1,14 +1,15 @@
 import pytest
 import torch
 import torchvision
-from paper import adopted, analysis, computed, measured, sides
+from peers import adopted, computed, sides
 
+from convatlas.check import analysis, measure
 from convatlas.models import build
 
 
 @computed("squeezenet")
-def test_numbers_are_those_computed_from_the_paper(entry):
-    assert measured(entry) == entry["value"]
+def test_numbers_are_those_computed_from_the_paper(figure):
+    assert measure(figure) == figure["value"]
 
 
 def test_maps_are_as_wide_as_in_table_1_on_227_pixels():

@@ -1,15 +1,16 @@
 import pytest
 import torch
 import torchvision
-from paper import adopted, analysis, computed, measured
+from peers import adopted, computed
 
+from convatlas.check import analysis, measure
 from convatlas.models import build
 from convatlas.models.vgg import TABLE_1, stage
 
 
 @computed("vgg")
-def test_numbers_are_those_computed_from_the_paper(entry):
-    assert measured(entry) == entry["value"]
+def test_numbers_are_those_computed_from_the_paper(figure):
+    assert measure(figure) == figure["value"]
 
 
 @pytest.mark.parametrize(

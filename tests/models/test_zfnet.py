@@ -1,12 +1,13 @@
 import torch
-from paper import computed, measured, sides
+from peers import computed, sides
 
+from convatlas.check import measure
 from convatlas.models import build
 
 
 @computed("zfnet")
-def test_numbers_are_those_computed_from_the_paper(entry):
-    assert measured(entry) == entry["value"]
+def test_numbers_are_those_computed_from_the_paper(figure):
+    assert measure(figure) == figure["value"]
 
 
 def test_maps_are_as_wide_as_drawn_in_fig_3():
