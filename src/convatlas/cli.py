@@ -212,17 +212,14 @@ def train(
     if recipe is not None and recipe.startswith("--"):
         recipe, changes = None, (recipe, *changes)
     changed = pairs(changes)
-    if resume is None:
-        if recipe is None or recipe not in RECIPES:
-            what = f"no recipe {recipe!r}" if recipe else "name a recipe, or a run by --resume"
-            raise Mistake(f"{what}; there are: {', '.join(RECIPES)}.")
-        value = override(RECIPES[recipe], changed)
-        run = begin(out or Path("runs") / f"{recipe}-seed{seed}", recipe, value, seed, changed)
-    else:
+    if resume is not None:
         run = open_run(resume)
-        if recipe not in (None, run.name):
-            raise Mistake(f"{resume} follows {run.name}, not {recipe}.")
-        settle(run, changed, as_begun)
+        settle(run, recipe, changed, as_begun)
+    elif recipe is not None and recipe in RECIPES:
+        run = begin(out or Path("runs") / f"{recipe}-seed{seed}", recipe, override(RECIPES[recipe], changed), seed, changed)
+    else:
+        what = f"no recipe {recipe!r}" if recipe else "name a recipe, or a run by --resume"
+        raise Mistake(f"{what}; there are: {', '.join(RECIPES)}.")
     if not run.finished and not follow(run, save_every, quiet=json):
         print(f"Stopped. Go on with: convatlas train --resume {run.folder}", file=sys.stderr)
         sys.exit(130)
@@ -304,12 +301,14 @@ def predict_(
         sys.exit(2)
 
 
-def settle(run: "Run", changed: dict[str, Any], as_begun: bool) -> None:
+def settle(run: "Run", recipe: str | None, changed: dict[str, Any], as_begun: bool) -> None:
     """Makes sure that a run goes on by the recipe it began with; raises Mistake where that is not what was asked for."""
     from .recipes import RECIPES
     from .recipes.text import override
     from .run import changed_since
 
+    if recipe not in (None, run.name):
+        raise Mistake(f"{run.folder} follows {run.name}, not {recipe}.")
     if changed and (lines := changed_since(run, override(run.recipe, changed))):
         raise Mistake(f"{run.folder} cannot go on by another recipe ({'; '.join(lines)}). Begin a new run, with --out DIR.")
     if not as_begun and (lines := changed_since(run, override(RECIPES.get(run.name, run.recipe), run.changed))):
