@@ -126,7 +126,7 @@ def confusion(found: Tensor, test: Pictures) -> bytes:
     wrong = table.clone().fill_diagonal_(0)
     picture = Figure(figsize=(6.2, 5.4), layout="constrained")
     axes = picture.subplots()
-    axes.imshow(wrong, cmap="Reds", vmin=0, vmax=max(1, int(wrong.max())) * 1.4)
+    axes.imshow(wrong.numpy(), cmap="Reds", vmin=0, vmax=max(1, int(wrong.max())) * 1.4)
     for i, j in torch.cartesian_prod(torch.arange(len(table)), torch.arange(len(table))).tolist():
         if table[i, j]:
             axes.text(j, i, f"{int(table[i, j])}", ha="center", va="center", fontsize=9, color=SOFT if i == j else INK)
@@ -147,7 +147,7 @@ def mistakes(found: Tensor, test: Pictures) -> bytes:
         axes.axis("off")
         if worst:
             i = worst.pop(0)
-            axes.imshow(test.x[i].permute(1, 2, 0), cmap="gray_r" if test.x.shape[1] == 1 else None)
+            axes.imshow(test.x[i].permute(1, 2, 0).numpy(), cmap="gray_r" if test.x.shape[1] == 1 else None)
             text = f"is {test.classes[test.y[i]]}\nsaid {test.classes[said[i]]}\n{100 * float(sure[i]):.0f} %"
             axes.text(0.5, -0.08, text, transform=axes.transAxes, ha="center", va="top", fontsize=10, color=INK)
     return png(picture)
@@ -159,7 +159,7 @@ def filters(before: Tensor, after: Tensor) -> bytes:
     for row, (label, bank) in zip(picture.subplots(2, n, squeeze=False), (("before", before), ("after", after)), strict=True):
         bound = float(bank.abs().max())
         for axes, kernel in zip(row, bank, strict=True):
-            axes.imshow(kernel, cmap="RdBu_r", vmin=-bound, vmax=bound)
+            axes.imshow(kernel.numpy(), cmap="RdBu_r", vmin=-bound, vmax=bound)
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_color("#dfe3ea")
         row[0].set_ylabel(label, color=SOFT)
