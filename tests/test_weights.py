@@ -122,7 +122,7 @@ def test_our_own_files_are_taken_by_name(tmp_path):
     assert same(numbers(adopt(build("lenet5"), state)), numbers(net))
 
 
-def test_checkpoints_from_before_pytorch_04_have_running_means_first(theirs):
+def test_running_means_may_come_first_as_in_early_checkpoints(theirs):
     def old(name):
         layer, _, last = name.rpartition(".")
         return [*dict.fromkeys(n.rpartition(".")[0] for n in theirs)].index(layer), "running" not in last

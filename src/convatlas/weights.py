@@ -2,7 +2,7 @@
 
 Layers stand here in the order in which a picture meets them, and so they do elsewhere: two networks that are equal list their
 tensors alike, whatever they call them. Two things spoil that order, and both are mended here:
-  a layer's own tensors may come in another (running_mean first, in checkpoints from before PyTorch 0.4): they are known by name;
+  a layer's own tensors may come in another (running_mean first, in checkpoints of early PyTorch, from memory): they are known by name;
   a safetensors file holds all its tensors sorted by name: the order is that of a network which has the same names.
 """
 
