@@ -18,6 +18,7 @@ ARROWS = {
     "disk": set(),
     "models": set(),
     "data": {"mistake"},
+    "weights": {"mistake", "disk", "models"},
     "analyse": {"models"},
     "check": {"mistake", "models", "analyse"},
     "recipes": {"mistake", "models", "data"},
@@ -26,9 +27,9 @@ ARROWS = {
     "run": {"mistake", "disk", "models", "data", "recipes", "train", "evaluate"},
     "predict": {"mistake", "data", "evaluate", "run"},
     "report": {"disk", "data", "evaluate", "recipes", "run"},
-    "cli": {"mistake", "models", "analyse", "check", "recipes", "data", "evaluate", "run", "predict", "report"},
+    "cli": {"mistake", "models", "analyse", "check", "recipes", "data", "evaluate", "run", "predict", "report", "weights"},
     "__main__": {"cli"},
-    "__init__": {"analyse", "models", "recipes", "run", "train"},
+    "__init__": {"analyse", "models", "recipes", "run", "train", "weights"},
 }
 
 

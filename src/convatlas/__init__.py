@@ -12,18 +12,20 @@ if TYPE_CHECKING:
     from .run import begin as begin
     from .run import load as load
     from .train import fit as fit
+    from .weights import adopt as adopt
 
 NAMES = {
     "MODELS": "models",
     "RECIPES": "recipes",
     "Recipe": "recipes",
+    "adopt": "weights",
     "analyse": "analyse",
     "begin": "run",
     "build": "models",
     "fit": "train",
     "load": "run",
 }
-__all__ = ["MODELS", "RECIPES", "Recipe", "analyse", "begin", "build", "fit", "load"]
+__all__ = ["MODELS", "RECIPES", "Recipe", "adopt", "analyse", "begin", "build", "fit", "load"]
 
 
 def __getattr__(name: str) -> Any:

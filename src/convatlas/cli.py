@@ -301,6 +301,35 @@ def predict_(
         sys.exit(2)
 
 
+@app.command
+def adopt(model: str, file: Path, *, out: Path | None = None, json: Json = False) -> None:
+    """Takes over the weights of another library's network: torchvision's, timm's, or any that has the same layers.
+
+    They are matched by position and shape, which cannot tell networks apart that differ only in a stride: choose MODEL with care.
+
+    Parameters
+    ----------
+    model
+        A name from `convatlas models`.
+    file
+        A checkpoint: .pth or .pt (from which no code is run), .safetensors or .npz.
+    out
+        The file to write, which must not be there yet; by default the name of FILE with .safetensors, in the current folder.
+    """
+    from .models import MODELS
+    from .weights import convert
+
+    if model not in MODELS:
+        raise Mistake(f"no model {model!r}; there are: {', '.join(MODELS)}.")
+    done = convert(model, file, out)
+    if done["twins"]:
+        print(f"convatlas: {', '.join(done['twins'])} would have taken them as well; be sure that they are {model}'s.", file=sys.stderr)
+    if json:
+        print_json(done)
+    else:
+        print(f"{model}: {done['tensors']:,} tensors, {done['parameters']:,} parameters, from {file}. Written to {done['out']}")
+
+
 def settle(run: "Run", recipe: str | None, changed: dict[str, Any], as_begun: bool) -> None:
     """Makes sure that a run goes on by the recipe it began with; raises Mistake where that is not what was asked for."""
     from .recipes import RECIPES

@@ -1,0 +1,87 @@
+"""That our networks compute what torchvision's and timm's do: equal scores, with random weights that `adopt` has taken over."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from convatlas.models import build
+from convatlas.weights import TIMM, TORCHVISION, adopt, in_order, peer
+
+PAIRS = [(name, "torchvision", theirs) for name, theirs in TORCHVISION.items()] + [(name, "timm", theirs) for name, theirs in TIMM.items()]
+LARGE = {(name, library) for name, library, _ in PAIRS if name.startswith("vgg")} - {("vgg11_bn", "torchvision"), ("vgg11", "timm")}
+
+
+def test_the_table_covers_all_that_it_should():
+    assert len(PAIRS) == 68
+    assert len({name for name, _, _ in PAIRS}) == 54
+    assert len({name for name, library, _ in PAIRS if (name, library) not in LARGE}) == 48
+
+
+@torch.no_grad()
+def made(net: nn.Module) -> nn.Module:
+    """`net`, from the meta device, with random weights and running statistics, and a sense of scale from layer to layer."""
+    for name, tensor in net.to_empty(device="cpu").state_dict().items():
+        if tensor.dim() > 1:
+            tensor.normal_(0, tensor[0].numel() ** -0.5)
+        elif name.endswith(("bias", "running_mean")):
+            tensor.uniform_(-0.3, 0.3)
+        elif name.endswith("num_batches_tracked"):
+            tensor.zero_()
+        else:
+            tensor.uniform_(0.5, 1.5)
+    return net
+
+
+@torch.no_grad()
+def scores(net: nn.Module, x: Tensor) -> Tensor:
+    """All that the network says in evaluation, its auxiliary classifiers as well."""
+    net.eval()
+    net.training = hasattr(net, "aux1")  # of the whole alone: dropout and norms are still as in evaluation
+    y = net(x)
+    if hasattr(y, "logits"):  # torchvision's
+        y = (y.logits, y.aux_logits1, y.aux_logits2)
+    return y if isinstance(y, Tensor) else torch.cat(y)
+
+
+def difference(name: str, library: str, theirs: str) -> float:
+    """The largest difference in scores relative to the largest score, once the weights of the one are the other's."""
+    with torch.device("meta"):
+        net, other = build(name), peer(library, theirs)
+    net, other = made(net), made(other)
+    adopt(net, other.state_dict())
+    side = 75 if name == "xception" else 64
+    x = torch.randn(1, 3, side, side)
+    expected = scores(other, x)
+    assert expected.std() > 1e-3
+    return float((scores(net, x) - expected).abs().max() / expected.abs().max())
+
+
+@pytest.mark.parametrize(
+    ("name", "library", "theirs"),
+    [pytest.param(*pair, id="-".join(pair[:2]), marks=[pytest.mark.slow] if pair[:2] in LARGE else []) for pair in PAIRS],
+)
+def test_scores_are_equal(name, library, theirs):
+    if library == "timm":
+        pytest.importorskip("timm")
+    assert difference(name, library, theirs) <= 1e-5
+
+
+def test_the_order_that_safetensors_files_lose_is_found_again():
+    pytest.importorskip("timm")
+    for name, library, theirs in PAIRS:
+        with torch.device("meta"):
+            net, state = build(name), peer(library, theirs).state_dict()
+        found = in_order(name, net, dict(sorted(state.items())), Path("x.safetensors"))
+        assert list(found) == list(state), name
+
+
+@pytest.mark.parametrize(("name", "library", "theirs"), [("resnet50", "torchvision", "resnet50"), ("vgg11_lrn", "torchvision", "vgg11")])
+def test_what_fits_and_is_another_network_does_not_pass(name, library, theirs):
+    assert difference(name, library, theirs) > 1e-2
+
+
+def test_timms_larger_efficientnets_have_another_eps():
+    pytest.importorskip("timm")
+    assert difference("efficientnet_b5", "timm", "efficientnet_b5") > 1e-5
