@@ -34,7 +34,7 @@ def test_fields_are_changed_by_name_and_typed_by_what_they_hold():
 REFUSED = {
     "no such field": ({"stpes": "5"}, "recipe has no 'stpes'; it has: source, model"),
     "no such inner field": ({"rate": {"top": "5"}}, "recipe.rate has no 'top'; it has: peak, warm"),
-    "not a number": ({"steps": "many"}, "recipe.steps takes something like 5400, not 'many'"),
+    "not a number": ({"steps": "many"}, "recipe.steps takes something like 4200, not 'many'"),
     "not whole": ({"batch": "1.5"}, "recipe.batch takes something like 100, not '1.5'"),
     "not a switch": ({"optimiser": {"nesterov": "maybe"}}, "takes true or false, not 'maybe'"),
     "a value with parts": ({"rate": "0.1"}, "recipe.rate has parts; change one of them: recipe.rate.peak"),

@@ -5,7 +5,7 @@ from dataclasses import replace
 from ..data.augment import Affine
 from ..data.batches import Preprocess
 from ..models.lenet import MAP
-from . import OneCycle, Recipe, Stairs
+from . import CrossEntropy, OneCycle, Recipe, Stairs
 from .optimisers import SDLM, SGD
 
 PASS = 60_000
@@ -30,10 +30,11 @@ MODERN = Recipe(
     source="ours: what a course would use today",
     model="lenet5_modern",
     data="mnist",
-    steps=9 * PASS // 100,
+    steps=7 * PASS // 100,
     batch=100,
     rate=OneCycle(peak=0.1),
     optimiser=SGD(momentum=0.9, decay=1e-4, nesterov=True),
+    loss=CrossEntropy(smoothing=0.05),
     augment=(Affine(translate=1.5, scale=0.1, squeeze=0.1, shear=0.2),),
     preprocess=DIGITS,
     test=PASS // 100,
