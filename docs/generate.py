@@ -13,7 +13,7 @@ HERE = Path(__file__).parent.parent
 
 
 def runs() -> str:
-    rows = ["| recipe | test error | 95 % interval over seeds | seeds | published | training time |", "|---|---|---|---|---|---|"]
+    rows = ["| recipe | test error | 95 % interval | seeds | published | training time |", "|---|---|---|---|---|---|"]
     for path in sorted((HERE / "results" / "runs").glob("*.json")):
         run = json.loads(path.read_text())
         low, high = run["interval"]
