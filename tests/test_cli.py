@@ -77,8 +77,8 @@ def test_a_reader_that_stops_reading_is_no_error():
 
 
 def test_models_and_recipes_list_all():
-    models = json.loads(convatlas("models", "--json").stdout)
-    assert [row["name"] for row in models] == list(MODELS)
+    models = json.loads(convatlas("models", "lenet", "--json").stdout)
+    assert [row["name"] for row in models] == [name for name in MODELS if "lenet" in name]
     assert models[0].keys() == {"name", "family", "year", "parameters", "macs"}
     assert list(json.loads(convatlas("recipes", "--json").stdout)) == list(RECIPES)
     assert len(json.loads(convatlas("models", "*_modern", "--json").stdout)) == 1

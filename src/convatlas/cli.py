@@ -171,7 +171,8 @@ def fitting(pattern: str, names: Iterable[str]) -> list[str]:
 
 @app.command
 def train(
-    recipe: str | None = None,
+    recipe: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    /,
     *changes: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
     out: Path | None = None,
     seed: int = 0,

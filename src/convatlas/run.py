@@ -162,7 +162,7 @@ class Session:
         """A checkpoint, its weights in a file called `weights`."""
         self.check()
         folder = self.run.folder
-        about = {"model": self.recipe.model, "recipe": self.run.name, "step": str(self.step)}
+        about = {"model": self.recipe.model}  # one entry: of several the order is left to chance, and equal weights are equal files
         with whole(folder / weights) as draft:
             draft.write_bytes(safetensors.torch.save(self.net.state_dict(), about))
         state = {
