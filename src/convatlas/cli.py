@@ -221,8 +221,7 @@ def train(
     if not run.finished and not follow(run, save_every, quiet=json):
         print(f"Stopped. Go on with: convatlas train --resume {run.folder}", file=sys.stderr)
         sys.exit(130)
-    page = report(run)
-    result = run.result()
+    page, result = report(run), run.result()
     if json:
         print_json(result | {"folder": str(run.folder), "report": str(page)})
         return
