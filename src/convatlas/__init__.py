@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .analyse import analyse as analyse
+    from .analysis import analyse as analyse
     from .models import MODELS as MODELS
     from .models import build as build
     from .recipes import RECIPES as RECIPES
@@ -19,7 +19,7 @@ NAMES = {
     "RECIPES": "recipes",
     "Recipe": "recipes",
     "adopt": "weights",
-    "analyse": "analyse",
+    "analyse": "analysis",
     "begin": "run",
     "build": "models",
     "fit": "train",

@@ -20,12 +20,12 @@ from typing import Any
 
 import torch
 
-from .analyse import Analysis, analyse
+from .analysis import Analysis, analyse
 from .mistake import Mistake
 from .models import MODELS, build
 from .models.net import Net
 
-RULES = {  # what analyse.py counts, in short
+RULES = {  # what analysis.py counts, in short
     "parameters": "numbers that training changes, biases and norms too",
     "macs": "each weight of a convolution or linear layer, times the places it is used at; no biases, norms, pools",
     "connections": "every input of every unit that has weights, and the unit's bias",

@@ -53,7 +53,7 @@ def models(pattern: str = "*", *, json: Json = False) -> None:
     from rich.console import Console
     from rich.progress import track
 
-    from .analyse import analyse
+    from .analysis import analyse
     from .models import MODELS, build
 
     def row(name: str) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def show(model: str, *, size: int | None = None, json: Json = False) -> None:
     """
     import torch
 
-    from .analyse import analyse
+    from .analysis import analyse
     from .models import build
 
     try:

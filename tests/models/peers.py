@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from convatlas.analyse import analyse
+from convatlas.analysis import analyse
 from convatlas.check import analysis, count, counts, published
 from convatlas.models import build
 

@@ -5,7 +5,7 @@ from peers import adopted, computed, sides
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from convatlas.analyse import analyse
+from convatlas.analysis import analyse
 from convatlas.check import analysis, measure
 from convatlas.models import build
 from convatlas.models.googlenet import Auxiliary, Config, Inception, Row, Scores

@@ -4,7 +4,7 @@ import pytest
 import torch
 from peers import computed, stated
 
-from convatlas.analyse import analyse
+from convatlas.analysis import analyse
 from convatlas.check import measure
 from convatlas.data import source
 from convatlas.models import build

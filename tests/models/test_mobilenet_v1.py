@@ -5,7 +5,7 @@ import torch
 from peers import counted, difference, stated
 from torch import nn
 
-from convatlas.analyse import analyse
+from convatlas.analysis import analyse
 from convatlas.models import build
 from convatlas.models.mobilenet_v1 import VARIANTS
 

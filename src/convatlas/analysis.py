@@ -6,7 +6,8 @@ Counting rules, each over one picture:
                each weight, times the places it is used at. Biases, norms, pools and activations are not counted.
   connections  LeCun's: every input of every unit that has trained or fixed weights, and the unit's bias.
   activations  numbers that come out of a layer.
-  field        receptive field: pixels of the input, along one side, that one unit can see. Padding counts as seen.
+  field        receptive field: pixels of the input, along one side, that one unit can see through windows. Padding counts as seen;
+               a gate does not, which has seen the whole picture and scales every place alike (squeeze and excitation).
   jump         pixels of the input between neighbouring units.
 """
 
@@ -30,10 +31,11 @@ Shape = tuple[int, ...]  # of one picture or map: (C, H, W), or (C,) once flat
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer: what it is called, what comes out of it (C, H, W), what that costs and how far it sees."""
+    """One layer: what it is called, what goes in (C, H, W) and comes out, what that costs and how far it sees."""
 
     name: str
     kind: str
+    given: tuple[int, ...]
     shape: tuple[int, ...]
     parameters: int
     macs: int
@@ -161,8 +163,10 @@ class Walk(fx.Interpreter):
     def run_node(self, n: fx.Node) -> Any:
         inputs = [self.env[source] for source in n.all_input_nodes]
         out = super().run_node(n)
-        view = reduce(View.join, (self.views[source] for source in n.all_input_nodes)) if inputs else View()
         maps = [x for x in inputs if isinstance(x, Tensor)]
+        largest = max((x.shape[2:].numel() for x in maps), default=0)  # what is joined to it and smaller is a gate
+        sources = [s for s in n.all_input_nodes if not isinstance(x := self.env[s], Tensor) or x.shape[2:].numel() == largest]
+        view = reduce(View.join, (self.views[source] for source in sources)) if sources else View()
         if n.op.startswith("call_") and isinstance(out, Tensor) and maps:
             view = self.step(n, view, tuple(maps[0].shape[1:]), out)
             shared = {x.untyped_storage()._cdata for x in maps}  # an activation in place and a view take no memory of their own
@@ -171,6 +175,11 @@ class Walk(fx.Interpreter):
         alive = {x.untyped_storage()._cdata: prod(x.shape[1:]) for x in (*self.env.values(), out) if isinstance(x, Tensor)}
         self.peak = max(self.peak, sum(alive.values()))
         return out
+
+    def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if isinstance(self.fetch_attr(target), nn.modules.batchnorm._BatchNorm):
+            return torch.empty_like(args[0])  # what it gives, without the milliseconds that working it out takes on the meta device
+        return super().call_module(target, args, kwargs)
 
     def step(self, n: fx.Node, view: View, given: Shape, out: Tensor) -> View:
         shape, layer, name = tuple(out.shape[1:]), n.target, n.name
@@ -186,10 +195,10 @@ class Walk(fx.Interpreter):
         view = seen(view, layer, given, shape)
         weight = weight_of(layer)
         if n.op == "call_module" or weight is not None:
-            self.note(name, layer, shape, view, weight.numel() * prod(shape[1:]) if weight is not None else 0)
+            self.note(name, layer, given, shape, view, weight.numel() * prod(shape[1:]) if weight is not None else 0)
         return view
 
-    def note(self, name: str, layer: Any, shape: Shape, view: View, macs: int) -> None:
+    def note(self, name: str, layer: Any, given: Shape, shape: Shape, view: View, macs: int) -> None:
         module = isinstance(layer, nn.Module)
         own = {id(p): p.numel() for p in (layer.parameters() if module else vars(layer).values()) if isinstance(p, nn.Parameter)}
         fresh = own.keys() - self.counted
@@ -198,6 +207,7 @@ class Walk(fx.Interpreter):
             Layer(
                 name=name,
                 kind=type(layer).__name__ if module else "function",
+                given=given,
                 shape=shape,
                 parameters=sum(own[key] for key in fresh),
                 macs=macs,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from convatlas.analyse import analyse
+from convatlas.analysis import analyse
 from convatlas.models import build
 
 KNOWN = {  # torchvision's networks: parameters, multiply-accumulates, receptive field of the last map
