@@ -1,4 +1,5 @@
-"""Writes what is made from other things: the tables in README.md, from results/, and docs/commands.md, from the command.
+"""Writes what is made from other things: the tables in README.md, from results/; docs/commands.md, from the command; the list of all
+networks, from the networks.
 
 python docs/generate.py writes; with --check it only says what is stale, and exits with 1 if anything is.
 """
@@ -53,6 +54,12 @@ def commands() -> str:
     return "# The command\n\nMade by docs/generate.py from `--help`.\n\n" + "\n".join(parts)
 
 
+def catalogue() -> str:
+    from convatlas.catalogue import counted
+
+    return "[\n" + ",\n".join(json.dumps(row) for row in counted()) + "\n]\n"
+
+
 def filled(path: Path, tables: dict[str, str]) -> str:
     """A page with what stands between <!-- name --> and <!-- end --> made anew."""
     text = path.read_text()
@@ -66,6 +73,7 @@ def main() -> None:
     pages = {
         HERE / "README.md": filled(HERE / "README.md", {"runs": runs(), "speed": speed()}),
         HERE / "docs" / "commands.md": commands(),
+        HERE / "src" / "convatlas" / "catalogue.json": catalogue(),
     }
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text() != text]
     for path in stale:

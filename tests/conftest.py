@@ -1,7 +1,12 @@
+import contextlib
+import io
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
+
+from convatlas.cli import main
 
 torch.set_num_threads(1)  # the tests run side by side, one to a core
 
@@ -19,3 +24,19 @@ def calm(monkeypatch):
     for name in ("FORCE_COLOR", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     return os.environ
+
+
+@pytest.fixture(scope="session")
+def convatlas():
+    """The command, run here: what it prints, what it complains of and its exit code. A new process would first load torch."""
+
+    def command(*words) -> SimpleNamespace:
+        out, err, code = io.StringIO(), io.StringIO(), 0
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                main([str(word) for word in words])
+            except SystemExit as end:
+                code = end.code or 0
+        return SimpleNamespace(stdout=out.getvalue(), stderr=err.getvalue(), returncode=code)
+
+    return command

@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import pytest
 import torch
 import torchvision
@@ -124,7 +121,7 @@ def test_a_picture_that_does_not_fit_is_refused_with_the_place(size):
 
 
 @pytest.mark.parametrize("name", ["lenet5", "lenet5_modern"])
-def test_show_prints_as_agreed(name, calm, request):
-    printed = subprocess.run([sys.executable, "-m", "convatlas", "show", name], capture_output=True, text=True, check=True).stdout
+def test_show_prints_as_agreed(name, convatlas, request):
+    printed = convatlas("show", name).stdout
     golden = request.path.parent / "golden" / f"show-{name}.txt"
     assert printed == golden.read_text(), f"if that is meant: convatlas show {name} > tests/golden/show-{name}.txt"

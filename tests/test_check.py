@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from collections import Counter
 
 import pytest
@@ -24,10 +22,6 @@ UNEXPLAINED = {
     *((f"se_resnet{depth}", "macs") for depth in (50, 101, 152)),
     *((f"se_resnext{depth}_32x4d", "macs") for depth in (50, 101)),
 }
-
-
-def convatlas(*words):
-    return subprocess.run([sys.executable, "-m", "convatlas", "check", *map(str, words)], capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -66,11 +60,11 @@ def test_a_figure_is_equal_rather_than_rounded_and_an_erratum_only_where_it_is_w
     assert status({"value": 3_400_000}, 3_400_001) == "differs"
 
 
-def test_a_wrong_figure_differs_and_the_command_exits_with_1(wrong):
+def test_a_wrong_figure_differs_and_the_command_exits_with_1(convatlas, wrong):
     rows = list(check("lenet5", published(wrong)["paper"]))
     assert [(row["status"], row["difference"]) for row in rows] == [("equal", 0), ("erratum", -900), ("differs", -4_400)]
     assert summary(rows) == "1 equal, 0 round, 1 errata, 1 differ"
-    told = convatlas("lenet5", "--papers", wrong)
+    told = convatlas("check", "lenet5", "--papers", wrong)
     assert told.returncode == 1
     assert told.stdout.splitlines()[-1] == summary(rows)
     assert re.search(r"^lenet5 +connections of C3 +156,000 +151,600 +differs *$", told.stdout, re.MULTILINE)
@@ -78,17 +72,17 @@ def test_a_wrong_figure_differs_and_the_command_exits_with_1(wrong):
     assert told.stderr == ""
 
 
-def test_as_json_it_is_the_public_form(wrong):
-    told = convatlas("lenet5", "squeezenet1_0", "--json", "--papers", wrong)
+def test_as_json_it_is_the_public_form(convatlas, wrong):
+    told = convatlas("check", "lenet5", "squeezenet1_0", "--json", "--papers", wrong)
     rows = json.loads(told.stdout)
     assert told.returncode == 1
     assert rows == list(check("lenet5", published(wrong)["paper"]))
     assert rows[0].keys() == {"model", "quantity", "published", "measured", "rule", "status", "difference", "place", "trust"}
 
 
-def test_what_cannot_be_checked_is_a_mistake(wrong):
-    assert convatlas("lenet5", "--papers", wrong / "nothing").returncode == 2
-    assert convatlas("nothing").returncode == 2
+def test_what_cannot_be_checked_is_a_mistake(convatlas, wrong):
+    assert convatlas("check", "lenet5", "--papers", wrong / "nothing").returncode == 2
+    assert convatlas("check", "nothing").returncode == 2
     paper = wrong / "paper.toml"
     text = paper.read_text()
     for old, new, said in [

@@ -1,4 +1,4 @@
-"""The command as a user meets it: real processes, their output and their exit codes."""
+"""The command as a user meets it: its output and exit codes, as a process of its own wherever that could make a difference."""
 
 import json
 import os
@@ -21,14 +21,18 @@ from convatlas.recipes import RECIPES
 HERE = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-m", "convatlas"]
 QUICK = ["lenet5_modern-mnist", "--recipe.steps", "300", "--recipe.test", "150", "--recipe.rate.peak", "0.1"]
+SHORT = ["lenet5_modern-mnist", "--recipe.steps", "60", "--recipe.test", "30"]
 
 
-def convatlas(*words, cwd=None):
-    return subprocess.run([*COMMAND, *map(str, words)], capture_output=True, text=True, check=False, cwd=cwd, timeout=240)
+ALONE = {**os.environ, "OMP_NUM_THREADS": "1"}  # as the tests themselves: they run side by side, and bits depend on it
+
+
+def process(*words, cwd=None):
+    return subprocess.run([*COMMAND, *map(str, words)], capture_output=True, text=True, check=False, cwd=cwd, timeout=240, env=ALONE)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(convatlas, tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli") / "run"
     trained = convatlas("train", *QUICK, "--out", folder)
     assert trained.returncode == 0, trained.stderr
@@ -50,9 +54,10 @@ def test_help_answers_at_once_for_it_does_not_load_torch():
 
 
 @pytest.mark.parametrize("verb", verbs())
-def test_every_verb_has_help_takes_json_and_is_in_the_readme(verb):
-    assert convatlas(verb, "--help").returncode == 0
-    assert "--json" in convatlas(verb, "--help").stdout
+def test_every_verb_has_help_takes_json_and_is_in_the_readme(convatlas, verb):
+    shown = convatlas(verb, "--help")
+    assert shown.returncode == 0
+    assert "--json" in shown.stdout
     assert f"convatlas {verb}" in (HERE / "README.md").read_text()
 
 
@@ -76,16 +81,20 @@ def test_a_reader_that_stops_reading_is_no_error():
     assert listed.stderr == ""
 
 
-def test_models_and_recipes_list_all():
+def test_models_and_recipes_list_all(convatlas):
     models = json.loads(convatlas("models", "lenet", "--json").stdout)
     assert [row["name"] for row in models] == [name for name in MODELS if "lenet" in name]
-    assert models[0].keys() == {"name", "family", "year", "parameters", "macs"}
+    assert models[0].keys() == {"name", "family", "year", "idea", "size", "parameters", "macs"}
+    assert [row["name"] for row in json.loads(convatlas("models", "--json").stdout)] == list(MODELS)
+    listed = convatlas("models", "lenet5*").stdout.splitlines()
+    assert listed[2] == f"lenet, 1998. {models[0]['idea']}"
+    assert listed[3].split() == ["lenet5", "32", "60,000", "326,520"]
     assert list(json.loads(convatlas("recipes", "--json").stdout)) == list(RECIPES)
     assert len(json.loads(convatlas("models", "*_modern", "--json").stdout)) == 1
     assert "--recipe.rate.peak" in convatlas("recipes", "lenet5_modern-mnist").stdout
 
 
-def test_show_as_json_is_the_public_form():
+def test_show_as_json_is_the_public_form(convatlas):
     shown = json.loads(convatlas("show", "lenet5", "--json").stdout)
     assert shown["totals"]["parameters"] == 60_000
     assert shown["totals"]["connections"] == 340_908
@@ -93,19 +102,30 @@ def test_show_as_json_is_the_public_form():
     assert shown["layers"][0].keys() >= {"name", "kind", "shape", "parameters", "macs", "activations", "field", "jump"}
 
 
+def test_show_rules_explains_the_seven_figures_of_one_resnet50(convatlas):
+    shown = convatlas("show", "resnet50", "--rules").stdout.splitlines()
+    assert shown[0].startswith("resnet50, Table 1: 3.8 x 10^9 FLOPs")
+    assert shown[1].split() == ["rule", "resnet50", "resnet50_v1_5", "counts"]
+    assert shown[2].startswith("convatlas                3,857,973,248  4,089,184,256  multiply-accumulates")
+    found = json.loads(convatlas("show", "resnet50", "--rules", "--json").stdout)
+    assert found["rules"][-1]["totals"] == {"resnet50": 2 * 3_857_973_248, "resnet50_v1_5": 2 * 4_089_184_256}
+    assert found["printed"][0]["value"] == 3_800_000_000
+    assert list(json.loads(convatlas("show", "vgg11", "--rules", "--json").stdout)["rules"][0]["totals"]) == ["vgg11"]
+
+
 def test_a_run_off_the_terminal_prints_plain_lines_and_where_to_look(tmp_path):
-    trained = convatlas("train", *QUICK, "--out", "here", cwd=tmp_path)
+    trained = process("train", *SHORT, "--out", "here", cwd=tmp_path)
     assert trained.returncode == 0
     assert "\x1b" not in trained.stderr + trained.stdout
-    assert re.search(r"lenet5_modern-mnist 15\d/300 loss [\d.]+ error [\d.]+ % rate [\d.]+ [\d,]+ images/s \d+ s left", trained.stderr)
+    assert re.search(r"lenet5_modern-mnist 3\d/60 loss [\d.]+ error [\d.]+ % rate [\d.]+ [\d,]+ images/s \d+ s left", trained.stderr)
     assert re.search(r"seed 0: [\d.]+ % test error \(95 % interval [\d.]+ to [\d.]+, n = 10,000\)", trained.stdout)
     assert "here/report.html" in trained.stdout
 
 
 def test_a_run_on_a_terminal_shows_a_live_bar(tmp_path):
     parent, child = pty.openpty()
-    words = [*COMMAND, "train", *QUICK, "--out", str(tmp_path / "run")]
-    process = subprocess.Popen(words, stderr=child, stdout=subprocess.DEVNULL, env={**os.environ, "TERM": "xterm", "COLUMNS": "120"})
+    words = [*COMMAND, "train", *SHORT, "--out", str(tmp_path / "run")]
+    process = subprocess.Popen(words, stderr=child, stdout=subprocess.DEVNULL, env={**ALONE, "TERM": "xterm", "COLUMNS": "120"})
     os.close(child)
     shown = b""
     while True:
@@ -122,21 +142,21 @@ def test_a_run_on_a_terminal_shows_a_live_bar(tmp_path):
 
 
 def test_train_as_json_is_one_document_and_nothing_else(tmp_path):
-    trained = convatlas("train", *QUICK, "--recipe.steps=20", "--out", tmp_path / "run", "--json")
+    trained = process("train", *QUICK, "--recipe.steps=20", "--out", tmp_path / "run", "--json")
     found = json.loads(trained.stdout)
     assert trained.stderr == ""
     assert found["n"] == 10_000
     assert Path(found["report"]).exists()
 
 
-def test_eval_measures_what_the_run_wrote(run):
+def test_eval_measures_what_the_run_wrote(convatlas, run):
     found = json.loads(convatlas("eval", run, "--json").stdout)
     assert found.keys() == {"top1_error", "top5_error", "n", "interval", "protocol"}
     assert found["top1_error"] == json.loads((run / "result.json").read_text())["top1_error"]
     assert f"{found['top1_error']:.2f} % top-1 error" in convatlas("eval", run).stdout
 
 
-def test_predict_reads_digits_in_both_forms_and_says_what_it_cannot_read(run, tmp_path):
+def test_predict_reads_digits_in_both_forms_and_says_what_it_cannot_read(convatlas, run, tmp_path):
     digits = load("test")
     files = []
     for i in (0, 1, 2):
@@ -153,15 +173,15 @@ def test_predict_reads_digits_in_both_forms_and_says_what_it_cannot_read(run, tm
     assert mixed.stdout.startswith(f"{files[0]}: 7 ")
 
 
-def test_an_interrupted_run_says_how_to_go_on_and_goes_on(run, tmp_path):
+def test_an_interrupted_run_says_how_to_go_on_and_goes_on(convatlas, run, tmp_path):
     folder = tmp_path / "run"
     words = [*COMMAND, "train", *QUICK, "--out", str(folder)]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    going = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=ALONE)
     while not (folder / "log.jsonl").exists() or '"loss"' not in (folder / "log.jsonl").read_text():
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    going.send_signal(signal.SIGINT)
+    _, said = going.communicate(timeout=60)
+    assert going.returncode == 130
     assert f"convatlas train --resume {folder}" in said
     assert (folder / "state.pt").exists()
     assert not (folder / "result.json").exists()
@@ -170,13 +190,13 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(run, tmp_path):
     assert same
 
 
-def test_a_finished_run_is_not_trained_again(run):
+def test_a_finished_run_is_not_trained_again(convatlas, run):
     before = (run / "weights.safetensors").stat().st_mtime_ns
     assert convatlas("train", "--resume", run).returncode == 0
     assert (run / "weights.safetensors").stat().st_mtime_ns == before
 
 
-def test_a_recipe_that_has_changed_since_is_said_and_the_run_can_go_on_as_begun(run, tmp_path):
+def test_a_recipe_that_has_changed_since_is_said_and_the_run_can_go_on_as_begun(convatlas, run, tmp_path):
     begun = json.loads((run / "recipe.json").read_text())
     folder = tmp_path / "old"
     folder.mkdir()
@@ -212,16 +232,17 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_a_mistake_is_answered_in_one_line_with_exit_code_2(case, run):
+def test_a_mistake_is_answered_in_one_line_with_exit_code_2(convatlas, case, run):
     words, reason = MISTAKES[case]
-    ended = convatlas(*(run if word == "RUN" else word for word in words))
+    words = [run if word == "RUN" else word for word in words]
+    ended = (process if case == "no such recipe" else convatlas)(*words)
     assert ended.returncode == 2
     assert reason in ended.stderr
     assert ended.stderr.count("\n") == 1
     assert ended.stdout == ""
 
 
-def test_a_read_only_place_is_refused(tmp_path):
+def test_a_read_only_place_is_refused(convatlas, tmp_path):
     ended = convatlas("train", *QUICK, "--out", "/proc/convatlas")
     assert ended.returncode == 2
     assert "Choose another place by --out DIR" in ended.stderr

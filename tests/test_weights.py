@@ -3,9 +3,9 @@
 import json
 import os
 import pickle
-import subprocess
 import sys
 from collections import OrderedDict
+from functools import partial
 
 import numpy
 import pytest
@@ -290,11 +290,9 @@ def test_twins():
     assert twins("resnet50") == ["resnet50_v1_5"]
 
 
-def test_the_command(tmp_path):
-    def run(*words):
-        command = [sys.executable, "-m", "convatlas", "adopt", *map(str, words)]
-        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=240)
-
+def test_the_command(convatlas, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = partial(convatlas, "adopt")
     save(tmp_path / "x.pth", build("plain20").state_dict())
     done = run("resnet20", "x.pth", "--json")
     assert done.returncode == 0, done.stderr

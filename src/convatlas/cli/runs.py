@@ -1,0 +1,196 @@
+"""The verbs that train and use what was trained: recipes, train, eval, predict."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from ..mistake import Mistake
+from .output import Json, complain, fitting, print_json, table
+
+if TYPE_CHECKING:
+    from ..run import Run
+
+
+def recipes(pattern: str = "*", *, json: Json = False) -> None:
+    """The recipes there are; of one, every value, under the name that changes it.
+
+    Parameters
+    ----------
+    pattern
+        A name, part of one, or a pattern such as "lenet5*".
+    """
+    from ..recipes import RECIPES
+    from ..recipes.text import encode, lines
+
+    found = {name: RECIPES[name] for name in fitting(pattern, RECIPES)}
+    if json:
+        print_json({name: encode(recipe) for name, recipe in found.items()})
+    elif len(found) == 1:
+        for recipe in found.values():
+            print("\n".join(f"--recipe.{name:30} {text}".rstrip() for name, text in lines(encode(recipe))))
+    else:
+        rows = [[n, r.model, r.data, r.steps * r.batch, "" if r.published is None else f"{r.published} %"] for n, r in found.items()]
+        table(["name", "model", "data", "pictures seen", "published error"], rows)
+
+
+def train(
+    recipe: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    /,
+    *changes: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
+    out: Path | None = None,
+    seed: int = 0,
+    resume: Path | None = None,
+    as_begun: Annotated[bool, Parameter(negative=())] = False,
+    save_every: float = 20.0,
+    json: Json = False,
+) -> None:
+    """Train a network by a recipe, test it, and write a report.
+
+    Any field of the recipe can be changed: --recipe.steps 500, --recipe.rate.peak 0.2. `convatlas recipes NAME` lists them.
+    Ctrl-C ends with a checkpoint; --resume goes on from it, and from whatever else ended a run, to the same weights.
+
+    Parameters
+    ----------
+    recipe
+        A name from `convatlas recipes`.
+    out
+        The run's folder, new or empty; by default runs/RECIPE-seedN.
+    seed
+        Of the first weights, the order of the pictures and their changes.
+    resume
+        Go on with the run in this folder.
+    as_begun
+        With --resume: by the recipe as it was when the run began, even if it has changed since.
+    save_every
+        Seconds between two checkpoints.
+    """
+    from ..recipes import RECIPES
+    from ..recipes.text import override
+    from ..report import report
+    from ..run import begin, open_run
+    from ..watch import follow
+
+    if recipe is not None and recipe.startswith("--"):
+        recipe, changes = None, (recipe, *changes)
+    changed = pairs(changes)
+    if resume is not None:
+        run = open_run(resume)
+        settle(run, recipe, changed, as_begun)
+    elif recipe is not None and recipe in RECIPES:
+        run = begin(out or Path("runs") / f"{recipe}-seed{seed}", recipe, override(RECIPES[recipe], changed), seed, changed)
+    else:
+        what = f"no recipe {recipe!r}" if recipe else "name a recipe, or a run by --resume"
+        raise Mistake(f"{what}; there are: {', '.join(RECIPES)}.")
+    if not run.finished and not follow(run, save_every, quiet=json):
+        print(f"Stopped. Go on with: convatlas train --resume {run.folder}", file=sys.stderr)
+        sys.exit(130)
+    page, result = report(run), run.result()
+    if json:
+        print_json(result | {"folder": str(run.folder), "report": str(page)})
+        return
+    low, high = result["interval"]
+    print(
+        f"{run.name}, seed {run.seed}: {result['top1_error']:.2f} % test error (95 % interval {low:.2f} to {high:.2f}, n = {result['n']:,})"
+    )
+    print(f"{result['seconds']:.1f} s of training, {result['images_per_s']:,.0f} images/s. Look at {page}")
+
+
+def eval_(run: Path, *, json: Json = False) -> None:
+    """The test error of a run's last weights, measured anew.
+
+    Parameters
+    ----------
+    run
+        The folder of a run, finished or not.
+    """
+    from dataclasses import asdict
+
+    from ..data import source
+    from ..evaluate import evaluate, scores
+    from ..run import open_run
+
+    opened = open_run(run)
+    test = source(opened.recipe.data).load("test")
+    found = evaluate(scores(opened.trained(), test.x, opened.recipe.preprocess), test.y)
+    if json:
+        print_json(asdict(found))
+        return
+    low, high = found.interval
+    print(f"{found.top1_error:.2f} % top-1 error (95 % interval {low:.2f} to {high:.2f}), {found.top5_error:.2f} % top-5 error", end="")
+    print(f", {found.n:,} pictures, {found.protocol}")
+
+
+def predict(
+    *images: Path,
+    run: Path | None = None,
+    top: int = 3,
+    json: Json = False,
+) -> None:
+    """What a trained network sees in picture files: `convatlas predict RUN IMAGE...` or `convatlas predict IMAGE... --run RUN`.
+
+    Parameters
+    ----------
+    images
+        Picture files of any common kind; the first may be the run's folder.
+    run
+        The folder of a run, finished or not.
+    top
+        How many classes to name.
+    """
+    from ..predict import predict as predicted
+    from ..run import open_run
+
+    if run is None:
+        if not images or not images[0].is_dir():
+            raise Mistake("name a run: convatlas predict RUN IMAGE..., or convatlas predict IMAGE... --run RUN.")
+        run, *rest = images
+        images = tuple(rest)
+    if not images:
+        raise Mistake("name at least one picture.")
+    found = list(predicted(open_run(run), images, top))
+    if json:
+        print_json(found)
+    for row in found:
+        if not json and "predictions" in row:
+            print(f"{row['file']}: " + ", ".join(f"{p['label']} {100 * p['probability']:.1f} %" for p in row["predictions"]))
+        elif "error" in row:
+            complain(row["error"])
+    if any("error" in row for row in found):
+        sys.exit(2)
+
+
+def settle(run: "Run", recipe: str | None, changed: dict[str, Any], as_begun: bool) -> None:
+    """Makes sure that a run goes on by the recipe it began with; raises Mistake where that is not what was asked for."""
+    from ..recipes import RECIPES
+    from ..recipes.text import override
+    from ..run import changed_since
+
+    if recipe not in (None, run.name):
+        raise Mistake(f"{run.folder} follows {run.name}, not {recipe}.")
+    if changed and (lines := changed_since(run, override(run.recipe, changed))):
+        raise Mistake(f"{run.folder} cannot go on by another recipe ({'; '.join(lines)}). Begin a new run, with --out DIR.")
+    if not as_begun and (lines := changed_since(run, override(RECIPES.get(run.name, run.recipe), run.changed))):
+        raise Mistake(
+            f"{run.name} has changed since {run.folder} began ({'; '.join(lines)}). Go on as it began by adding --as-begun, "
+            "or begin a new run with --out DIR."
+        )
+
+
+def pairs(words: Sequence[str]) -> dict[str, Any]:
+    """--recipe.rate.peak 0.2 --recipe.steps=500 as {"rate": {"peak": "0.2"}, "steps": "500"}."""
+    found: dict[str, Any] = {}
+    rest = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    while rest:
+        name, *rest = rest
+        if not name.startswith("--recipe.") or not rest:
+            raise Mistake(f"{name!r} is not understood here; a field of the recipe is changed by --recipe.FIELD VALUE.")
+        text, *rest = rest
+        place = found
+        *path, last = name.removeprefix("--recipe.").split(".")
+        for part in path:
+            place = place.setdefault(part, {})
+        place[last] = text
+    return found
