@@ -4,8 +4,8 @@ A figure is what a paper or its authors state (`place`), and how we know that (`
 or "computed" by hand from the paper's layers. What becomes of it:
   equal    to the last digit.
   rounds   what is measured rounds to what is printed, by as many digits as are printed.
-  erratum  neither, and the figure's own row says why.
-  differs  neither, and nobody knows why: a mistake of the paper's or of ours.
+  erratum  neither, and the figure's own row says why, or that no rule was found which gives what is printed.
+  differs  neither, and the row says nothing: a mistake of the paper's or of ours.
 """
 
 import re

@@ -1,10 +1,12 @@
 """What the tests of several families share: the exact counts that a paper's file states, and how far a net is from a peer's."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
 
-from convatlas.analysis import analyse
+from convatlas.analysis import Analysis, analyse
 from convatlas.check import analysis, count, counts, published
 from convatlas.models import build
 
@@ -29,6 +31,16 @@ def counted(name: str, **changes: object) -> dict[str, int]:
     with torch.device("meta"):
         cost = analyse(build(name, **changes))
     return {quantity: count(cost, quantity) for quantity in ("parameters", "macs", "field")}
+
+
+def numbers(cost: Analysis, *kinds: str) -> int:
+    """How many come out of all layers of these kinds."""
+    return sum(layer.activations for layer in cost.layers if layer.kind in kinds)
+
+
+def averaged(cost: Analysis) -> list[int]:
+    """How many numbers each average over whole maps reads: those that leave the layer before it."""
+    return [before.activations for before, layer in pairwise(cost.layers) if layer.kind == "AdaptiveAvgPool2d"]
 
 
 def sides(model: str, size: int | None = None) -> list[int]:

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from convatlas.analysis import analyse
-from convatlas.check import analysis, measure
+from convatlas.check import analysis, measure, published, rounds
 from convatlas.models import build
 from convatlas.models.googlenet import Auxiliary, Config, Inception, Row, Scores
 
@@ -14,6 +14,17 @@ from convatlas.models.googlenet import Auxiliary, Config, Inception, Row, Scores
 @computed("googlenet")
 def test_numbers_are_those_computed_from_the_paper(figure):
     assert measure(figure) == figure["value"]
+
+
+def test_table_1_prints_the_costs_of_a_separable_conv1():
+    each, mix = nn.Conv2d(3, 3 * 8, 7, 2, padding=3, groups=3, bias=False), nn.Conv2d(3 * 8, 64, 1, bias=False)
+    cost = analyse(nn.Sequential(each, mix), 224)
+    printed = [f for f in published()["googlenet"] if f["quantity"].endswith("of conv1") and f["trust"] == "read"]
+    assert len(printed) == 2
+    for figure in printed:
+        total = getattr(cost, figure["quantity"].split()[0])
+        assert rounds(total, figure["value"], figure["printed"])
+        assert figure["erratum"].startswith(f"{total:,} ")
 
 
 def test_maps_are_as_wide_as_table_1_says():

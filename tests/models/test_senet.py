@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from peers import counted, difference, stated
+from peers import averaged, counted, difference, numbers, stated
 from torch import nn
 
+from convatlas.check import analysis, published
 from convatlas.models import build
 from convatlas.models.net import ConvBN, SqueezeExcite
 from convatlas.models.senet import VARIANTS
@@ -26,6 +27,28 @@ def test_gates_cost_what_equation_5_says():
     gates = 2 / 16 * sum(blocks * c**2 for blocks, c in zip((3, 4, 6, 3), (256, 512, 1024, 2048), strict=True))
     biases = sum(blocks * (c + c // 16) for blocks, c in zip((3, 4, 6, 3), (256, 512, 1024, 2048), strict=True))
     assert counted("se_resnet50")["parameters"] - counted("resnet50")["parameters"] == gates + biases
+
+
+PLAIN = {"resnet50": "3.86", "resnet101": "7.58", "resnet152": "11.30", "resnext50_32x4d": "4.24", "resnext101_32x4d": "7.99"}
+GATED = {
+    figure["model"]: figure["printed"].removesuffix(" GFLOPs")
+    for figure in published()["senet"]
+    if (figure["quantity"], figure["place"]) == ("macs", "Table 2")
+}
+
+
+@pytest.mark.parametrize(("name", "printed"), (PLAIN | GATED).items())
+def test_table_2_counts_activations_and_pools_too_and_cuts_off(name, printed):
+    cost = analysis(name, 224)
+    total = cost.macs + numbers(cost, "ReLU", "Sigmoid") + 3 * 3 * numbers(cost, "MaxPool2d") + sum(averaged(cost))
+    assert f"{total // 10**7 / 100:.2f}" == printed
+    assert name in PLAIN or any(
+        f"{total:,} with" in figure.get("erratum", "") for figure in published()["senet"] if figure["model"] == name
+    )
+
+
+def test_table_2_has_five_nets_with_gates():
+    assert GATED.keys() == {f"se_{name}" for name in PLAIN}
 
 
 def test_the_gate_comes_last_in_every_branch():

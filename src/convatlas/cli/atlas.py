@@ -101,7 +101,7 @@ def counted(model: str, size: int | None) -> "Analysis":
 
 
 def check(*patterns: str, papers: Path | None = None, json: Json = False) -> None:
-    """The counts that the papers print, beside those of the networks here. Exits with 1 if one differs and nobody knows why.
+    """The counts that the papers print, beside those of the networks here. Exits with 1 if one differs without an erratum.
 
     Parameters
     ----------

@@ -5,7 +5,9 @@ A module looks at its input through windows of several sizes at once; 1x1 convol
 `googlenet` is Table 1 with both auxiliary classifiers: 6,998,552 parameters, and 6,379,728 more that only training uses.
 In training it gives `Scores`, three of them, for `Auxiliary` to add up; in evaluation the main classifier's alone.
 Where it differs from the paper, or had to choose what the paper leaves open:
-  Table 1 misprints the costs of conv1, 4c and 5a: its own maps cost 9,408 (2.7K), 509,440 (463K) and 1,042,432 (1072K);
+  conv1 is 7x7, as Table 1 says; its costs there (2.7K, 34M) are those of a separable convolution, 8 maps for each colour,
+  and one was "the first layer of Inception V1" (Chollet 2016, section 2);
+  the parameters in Table 1 fit its own maps only in conv2, 3a, 3b and the last layer: 4c has 509,440 (463K), 5a 1,042,432 (1072K);
   norm, pools that hang over the edge, and fresh weights are those of BVLC's copy in Caffe, which an author helped with.
 `googlenet_naive` is ours, with the module of Fig. 2(a) throughout and the same stem: nothing in it is reduced, and the pool
   hands on all that it is given.
