@@ -105,6 +105,27 @@ def show(model: str, *, size: int | None = None, json: Json = False) -> None:
 
 
 @app.command
+def diagram(model: str, *, out: Annotated[Path, Parameter(name=["--out", "-o"])], json: Json = False) -> None:
+    """Draws a network: its stages to scale, with shapes and costs, and each kind of its blocks unfolded.
+
+    Parameters
+    ----------
+    model
+        A name from `convatlas models`.
+    out
+        The file to write, .svg or .png.
+    """
+    from .diagram import diagram
+
+    done = diagram(model, out)
+    if json:
+        print_json(done)
+    else:
+        unit = "pixels" if out.suffix.lower() == ".png" else "points"
+        print(f"{model}, {done['width']} x {done['height']} {unit}. Look at {done['file']}")
+
+
+@app.command
 def check(*patterns: str, papers: Path | None = None, json: Json = False) -> None:
     """The counts that the papers print, beside those of the networks here. Exits with 1 if one differs and nobody knows why.
 
