@@ -164,7 +164,8 @@ def test_the_command_draws_and_says_where(tmp_path, capsys):
     main_with("diagram", "lenet5", "-o", tmp_path / "x.png", "--json")
     found = json.loads(capsys.readouterr().out)
     assert found.keys() == {"model", "file", "width", "height"}
-    assert Image.open(found["file"]).size == (found["width"], found["height"])
+    with Image.open(found["file"]) as picture:
+        assert picture.size == (found["width"], found["height"])
     main_with("diagram", "lenet5", "--out", tmp_path / "x.svg")
     assert f"Look at {tmp_path / 'x.svg'}" in capsys.readouterr().out
 

@@ -101,7 +101,7 @@ class Band:
         self.lead = max(width(row, CELL) for row in ROWS) + 18
         self.wide = self.lead + sum(column.wide for column in columns) + GAP * (len(columns) - 1)
         self.sides = [(side, column) for column in columns for side in it.sides if side.place == column.stage.name]
-        self.above = max([column.top for column in columns] + [column.top + 28 + 10 * len(side_lines(s)) for s, column in self.sides])
+        self.above = max([column.top for column in columns] + [column.top + side_high(side) for side, column in self.sides])
         self.below = max(column.high / 2 for column in columns)
         self.lines = max(len(column.lines) for column in columns)
         self.high = self.above + self.below + 29 + 10.5 * self.lines + ROW * len(ROWS)
@@ -158,19 +158,24 @@ class Band:
                 self.sheet.bar(x - BAR / 2, y + 4, max(0.6, BAR * share), 2.2, COLOURS[kind][1])
 
     def side(self, side: Side, x: float, y: float) -> None:
-        name, *lines = side_lines(side)
-        wide = max(width(name, NAME, "bold"), *(width(line, SMALL + 0.4) for line in lines)) + 14
-        high = 10 * len(lines) + 18
-        self.sheet.line([(x, y - 1), (x, y - 18)])
-        self.sheet.box(x - wide / 2, y - 18 - high, wide, high, "linear", 4)
-        self.sheet.write(x, y - 7 - high, name, NAME, weight="bold")
-        for i, line in enumerate(lines, 1):
-            self.sheet.write(x, y - 7 - high + 10 * i, line, SMALL + 0.4)
+        """Its layers one over the other, and over them what it costs; (x, y) is where it leaves the network."""
+        ops = [step for step in side.series if isinstance(step, Op)]
+        wide = max(width(op.label, SMALL) for op in ops) + 14
+        y -= 1
+        for i, op in enumerate(ops):
+            reach = 8.0 if i else 17.0
+            self.sheet.line([(x, y), (x, y - reach)])
+            y -= reach + 12
+            self.sheet.box(x - wide / 2, y, wide, 12, op.kind)
+            self.sheet.write(x, y + 8.2, op.label, SMALL)
+        for line in (f"{short(side.macs)} multiply-adds", f"{short(side.parameters)} parameters"):
+            self.sheet.write(x, y - 5, line, SMALL, SOFT)
+            y -= 9
+        self.sheet.write(x, y - 6, side.name, NAME, weight="bold")
 
 
-def side_lines(side: Side) -> list[str]:
-    labels = [step.label for step in side.series if isinstance(step, Op)]
-    return [side.name, *labels, f"{short(side.parameters)} parameters", f"{short(side.macs)} multiply-adds"]
+def side_high(side: Side) -> float:
+    return 1 + 17 + 20 * len(side.series) - 8 + 5 + 2 * 9 + 12
 
 
 def bands(sheet: Sheet, it: Structure) -> list[Band]:

@@ -46,7 +46,7 @@ class Op:
 
 @dataclass(frozen=True)
 class Split:
-    """Branches that read the same maps, in the order in which `join` takes them."""
+    """Branches that read the same maps, in the order in which they do so, and the join where they meet."""
 
     branches: tuple["Series", ...]
     join: Op
@@ -93,7 +93,6 @@ def series(graph: fx.GraphModule, node: fx.Node, end: fx.Node) -> Iterator[Op | 
         following = list(node.users)
         meeting = following[0] if len(following) == 1 else common(node, end)
         if len(following) > 1:
-            # In the order in which they are joined: the way that ends in the join's n-th input is the n-th branch.
             ways = [() if n is meeting else folded([*step(graph, n), *series(graph, n, meeting)]) for n in following]
             yield Split(tuple(ways), operation(graph, meeting))
         if meeting is end:
@@ -128,7 +127,7 @@ def operation(graph: fx.GraphModule, node: fx.Node) -> Op:
     if node.target in JOINS:
         return Op("join", JOINS[node.target], shape, (JOINS[node.target],))
     layer: Any = graph.get_submodule(str(node.target)) if node.op == "call_module" else node.target
-    name, weight = type(layer).__name__, weight_of(layer)
+    name, weight = type(layer).__name__ if node.op == "call_module" else getattr(layer, "__name__", str(layer)), weight_of(layer)
     if name in NOTES:
         return Op("norm, activation", NOTES[name], shape, ("note", "Norm" in name))
     window = times(*[side(layer.kernel_size)] * 2) if hasattr(layer, "kernel_size") else ""
@@ -140,7 +139,8 @@ def operation(graph: fx.GraphModule, node: fx.Node) -> Op:
     if window and weight is not None:
         grouped, how = grouping(weight.numel() // side(layer.kernel_size) ** 2, given[0], shape[0], getattr(layer, "groups", 1))
         return Op("convolution", f"{window}, {shape[0]}{how}{stride}", shape, (name, window, grouped))
-    return Op("linear", f"{'linear' if name == 'Linear' else name}, {shape[0]}", shape, (name,))
+    kind = "norm, activation" if weight is None else "linear"
+    return Op(kind, f"{'linear' if name == 'Linear' else name}, {shape[0]}", shape, (name,))
 
 
 def grouping(pairs: int, cin: int, cout: int, groups: int) -> tuple[str, str]:
