@@ -12,7 +12,7 @@ from .output import complain
 
 app = App(name="convatlas", help=__doc__, version_flags=("--version",))
 
-for verb in (atlas.models, atlas.show, atlas.check, runs.recipes, runs.train, runs.eval_, runs.predict, atlas.adopt):
+for verb in (atlas.models, atlas.show, atlas.diagram, atlas.check, runs.recipes, runs.train, runs.eval_, runs.predict, atlas.adopt):
     app.command(verb, name=verb.__name__.rstrip("_"))
 
 

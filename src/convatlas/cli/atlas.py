@@ -1,4 +1,4 @@
-"""The verbs that look at networks: models, show, check, adopt."""
+"""The verbs that look at networks: models, show, diagram, check, adopt."""
 
 import sys
 from pathlib import Path
@@ -98,6 +98,26 @@ def counted(model: str, size: int | None) -> "Analysis":
             return analyse(build(model), size)
     except ValueError as error:
         raise Mistake(str(error)) from error
+
+
+def diagram(model: str, *, out: Annotated[Path, Parameter(name=["--out", "-o"])], json: Json = False) -> None:
+    """Draws a network: its stages to scale, with shapes and costs, and each kind of its blocks unfolded.
+
+    Parameters
+    ----------
+    model
+        A name from `convatlas models`.
+    out
+        The file to write, .svg or .png.
+    """
+    from ..diagram import diagram
+
+    done = diagram(model, out)
+    if json:
+        print_json(done)
+    else:
+        unit = "pixels" if out.suffix.lower() == ".png" else "points"
+        print(f"{model}, {done['width']} x {done['height']} {unit}. Look at {done['file']}")
 
 
 def check(*patterns: str, papers: Path | None = None, json: Json = False) -> None:
