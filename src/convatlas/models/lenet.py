@@ -144,12 +144,10 @@ def codes(num_classes: int) -> Tensor:
 
 
 class LeNet5(Net):
-    size = 32
     counts = ("parameters", "connections", "macs")
 
     def __init__(self, cfg: Config):
-        super().__init__()
-        self.features = nn.Sequential()
+        super().__init__(32)
         self.features.C1 = squashed(conv=nn.Conv2d(cfg.in_channels, 6, 5))
         self.features.S2 = squashed(pool=Subsample(6))
         self.features.C3 = squashed(conv=TableConv2d(6, TABLE_I, 5))
@@ -193,13 +191,10 @@ def spread(p: Tensor, fan_in: list[int]) -> None:
 
 
 class LeNet5Modern(Net):
-    size = 32
-
     def __init__(self, cfg: Config):
-        super().__init__()
+        super().__init__(32)
         act = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}[cfg.act]
         pool = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}[cfg.pool]
-        self.features = nn.Sequential()
         self.features.C1 = nn.Sequential(nn.Conv2d(cfg.in_channels, 6, 5), act())
         self.features.S2 = pool(2)
         self.features.C3 = nn.Sequential(nn.Conv2d(6, 16, 5), act())
