@@ -1,16 +1,30 @@
-"""Writes what is made from other things: the tables in README.md, from results/; docs/commands.md, from the command; the list of all
-networks, from the networks.
+"""Writes what is made from other things: the tables in README.md, from results/; that in docs/architecture.md, from the model files;
+docs/commands.md, from the command; the list of all networks, from the networks.
 
 python docs/generate.py writes; with --check it only says what is stale, and exits with 1 if anything is.
 """
 
+import ast
 import json
 import os
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 HERE = Path(__file__).parent.parent
+
+# fmt: off
+# Counted 2026-11: torchvision 0.29.1, timm at aa4b5850, Keras at 3422977a, kuangliu/pytorch-cifar, tinygrad at a9069c17.
+PEERS = ("torchvision", "timm", "Keras", "kuangliu", "tinygrad")
+THEIRS = {  # lines, lines of code where they were counted, longest function
+    "vgg":          ((511, 311, 28),   (426, None, 81),   (248, None, 208), (47, None, 13),  None),
+    "googlenet":    ((345, 246, 69),   (508, None, 73),   (442, None, 356), (107, None, 39), (344, None, 28)),
+    "resnet":       ((985, 664, 57),   (2266, 1573, 140), (594, 424, 169),  (132, 95, 18),   (170, 144, 29)),
+    "densenet":     ((448, 287, 59),   (563, None, 133),  (495, None, 216), (107, None, 30), None),
+    "efficientnet": ((1132, 777, 98),  (2973, None, 95),  (860, None, 234), (175, None, 48), (164, None, 70)),
+}
+# fmt: on
 
 
 def runs() -> str:
@@ -35,6 +49,33 @@ def speed() -> str:
     rows.append(
         f"\nRatio to the faster plain way: {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f} over {bench['rounds']} rounds)."
     )
+    return "\n".join(rows)
+
+
+def length(path: Path) -> tuple[int, int, int]:
+    """Lines; those that are neither blank nor comment nor docstring; and the lines of the longest function, its decorators not counted."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    places = [node for node in nodes if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]
+    first = [node.body[0] for node in places if ast.get_docstring(node) is not None]
+    said = {n for node in first for n in range(node.lineno, node.end_lineno + 1)}
+    quiet = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING, tokenize.ENDMARKER}
+    with path.open("rb") as file:
+        tokens = [token for token in tokenize.tokenize(file.readline) if token.type not in quiet]
+    code = {n for token in tokens for n in range(token.start[0], token.end[0] + 1)} - said
+    longest = max(node.end_lineno - node.lineno + 1 for node in nodes if isinstance(node, ast.FunctionDef))
+    return len(path.read_text().splitlines()), len(code), longest
+
+
+def lengths() -> str:
+    """Of the files in models/, and of others' files on the same paper."""
+    models = HERE / "src" / "convatlas" / "models"
+    rows = [f"| file | lines | code | longest function | {' | '.join(PEERS)} |", "|---|---|---|---|" + "---|" * len(PEERS)]
+    ours = {path.stem: length(path) for path in sorted(models.glob("*.py"))}
+    for name, counted in ours.items():
+        theirs = [" / ".join(f"{n:,}" if n else "-" for n in row) if row else "" for row in THEIRS.get(name, [None] * len(PEERS))]
+        rows.append(f"| `{name}` | {' | '.join(str(n) for n in counted)} | {' | '.join(theirs)} |")
+    total, code, longest = zip(*ours.values(), strict=True)
+    rows.append(f"| together | {sum(total):,} | {sum(code):,} | {max(longest)} |{' |' * len(PEERS)}")
     return "\n".join(rows)
 
 
@@ -72,6 +113,7 @@ def filled(path: Path, tables: dict[str, str]) -> str:
 def main() -> None:
     pages = {
         HERE / "README.md": filled(HERE / "README.md", {"runs": runs(), "speed": speed()}),
+        HERE / "docs" / "architecture.md": filled(HERE / "docs" / "architecture.md", {"lengths": lengths()}),
         HERE / "docs" / "commands.md": commands(),
         HERE / "src" / "convatlas" / "catalogue.json": catalogue(),
     }

@@ -2,30 +2,16 @@
 
 import pytest
 import torch
-import torchvision
-from peers import counted, difference, stated
+from networks import parts, shell
 from torch import nn
 
 from convatlas.models import build
 from convatlas.models.densenet import VARIANTS
 
-COUNTS = stated("densenet")
-
-
-def test_every_variant_has_its_counts():
-    assert COUNTS.keys() == VARIANTS.keys()
-
-
-@pytest.mark.parametrize("name", COUNTS)
-def test_counts_are_the_papers(name):
-    assert counted(name) == COUNTS[name]
-
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_has_as_many_layers_as_its_name_says(name):
-    with torch.device("meta"):
-        net = build(name)
-    layers = sum(isinstance(layer, nn.Conv2d | nn.Linear) for layer in net.modules())
+    layers = len(parts(name, nn.Conv2d) + parts(name, nn.Linear))
     named = int(name.removeprefix("densenet").removeprefix("_bc").strip("_").split("_")[0])
     assert layers == named + (name == "densenet264")  # which has 265, by the rule that names the others
 
@@ -42,17 +28,15 @@ def test_a_layer_keeps_what_was_there_and_adds_its_own_maps():
 
 @pytest.mark.parametrize(("name", "stem", "kept"), [("densenet_40_12", 16, 1), ("densenet_bc_100_12", 24, 0.5), ("densenet121", 64, 0.5)])
 def test_stems_and_transitions(name, stem, kept):
-    with torch.device("meta"):
-        net = build(name)
-    first = next(layer for layer in net.modules() if isinstance(layer, nn.Conv2d))
-    assert first.out_channels == stem
-    assert net.features.transition1.conv.out_channels == kept * net.features.transition1.conv.in_channels
+    assert parts(name, nn.Conv2d)[0].out_channels == stem
+    conv = shell(name).features.transition1.conv
+    assert conv.out_channels == kept * conv.in_channels
 
 
 @pytest.mark.parametrize(("name", "convolutions"), [("densenet_40_12", 39), ("densenet_bc_100_12", 99)])
 def test_dropout_follows_every_convolution_but_the_first(name, convolutions):
-    net = build(name, dropout=0.2)
-    assert sum(isinstance(layer, nn.Dropout) for layer in net.modules()) == convolutions - 1
+    net = shell(name, dropout=0.2)
+    assert len(parts(name, nn.Dropout, dropout=0.2)) == convolutions - 1
     for before, after in zip(list(net.features.modules()), list(net.features.modules())[1:], strict=False):
         if isinstance(before, nn.Conv2d) and before is not net.features.conv1:
             assert isinstance(after, nn.Dropout)
@@ -63,7 +47,3 @@ def test_the_last_layer_of_a_block_reads_every_earlier_one():
     x = torch.randn(1, 24 + 15 * 12, 8, 8, requires_grad=True)
     block[15].f(x)[0, 0].sum().backward()
     assert x.grad.abs().sum((0, 2, 3)).all()
-
-
-def test_is_torchvisions():
-    assert difference(build("densenet121"), torchvision.models.densenet121()) <= 1e-5

@@ -1,17 +1,15 @@
-"""Table 1 of Tan & Le 2019, its enlargements, and the nets that torchvision and timm ship."""
+"""Table 1 of Tan & Le 2019 and its enlargements."""
 
 import pytest
 import torch
-import torchvision
-from peers import averaged, counted, difference, numbers, stated
+from networks import averaged, numbers, parts, shell
 from torch import nn
 
-from convatlas.check import analysis, published, rounds
+from convatlas.check import analysis, published
 from convatlas.models import build
 from convatlas.models.efficientnet import VARIANTS, MBConv, enlarged
 from convatlas.models.net import StochasticDepth
 
-COUNTS = stated("efficientnet")
 LITE = [name for name in VARIANTS if "lite" in name]
 
 
@@ -33,30 +31,6 @@ def profiled(name: str) -> float:
     return cost.macs + (numbers(cost, "SiLU", "StochasticDepth") + 2 * sum(gates) + head) / 2
 
 
-def blocks(name: str) -> list[MBConv]:
-    with torch.device("meta"):
-        return [m for m in build(name).modules() if isinstance(m, MBConv)]
-
-
-def test_every_variant_has_its_counts():
-    assert COUNTS.keys() == VARIANTS.keys()
-
-
-@pytest.mark.parametrize("name", COUNTS)
-def test_counts_are_as_stated(name):
-    counts = counted(name)
-    assert {quantity: counts[quantity] for quantity in COUNTS[name]} == COUNTS[name]
-
-
-@pytest.mark.parametrize("figure", PRINTED, ids=lambda figure: f"{figure['model']}-{figure['printed']}")
-def test_printed_multiply_adds_are_the_profilers_or_nobody_knows_the_rule(figure):
-    total = profiled(figure["model"])
-    assert rounds(total, figure["value"], figure["printed"]) is (figure["model"] not in UNKNOWN)
-    erratum = figure.get("erratum", "")
-    assert ("no rule found" in erratum) is (figure["model"] in UNKNOWN)
-    assert "profiler" not in erratum or f"{total:,.0f} by the rules" in erratum
-
-
 def test_enlarging_rounds_widths_to_eights_and_depths_up():
     assert [row.depth for row in enlarged(VARIANTS["efficientnet_b1"])] == [2, 3, 3, 4, 4, 5, 2]
     assert [row.width for row in enlarged(VARIANTS["efficientnet_b3"])] == [24, 32, 48, 96, 136, 232, 384]
@@ -65,15 +39,14 @@ def test_enlarging_rounds_widths_to_eights_and_depths_up():
 
 
 def test_gates_squeeze_to_a_quarter_of_what_comes_in():
-    for block in blocks("efficientnet_b0"):
+    for block in parts("efficientnet_b0", MBConv):
         first = next(m for m in block.f.modules() if isinstance(m, nn.Conv2d))
         assert block.f.se.gate[1].out_channels == first.in_channels // 4
 
 
 @pytest.mark.parametrize("name", LITE)
 def test_lite_has_no_gates_no_swish_and_a_fixed_stem_and_head(name):
-    with torch.device("meta"):
-        net = build(name)
+    net = shell(name)
     kinds = {type(m) for m in net.modules()}
     assert not kinds & {nn.SiLU, nn.Sigmoid}
     assert nn.ReLU6 in kinds
@@ -81,7 +54,8 @@ def test_lite_has_no_gates_no_swish_and_a_fixed_stem_and_head(name):
 
 
 def test_later_blocks_are_skipped_more_often():
-    chances = {i: m.p for i, block in enumerate(blocks("efficientnet_b0")) for m in block.modules() if isinstance(m, StochasticDepth)}
+    blocks = parts("efficientnet_b0", MBConv)
+    chances = {i: m.p for i, block in enumerate(blocks) for m in block.modules() if isinstance(m, StochasticDepth)}
     assert chances == pytest.approx({i: 0.2 * i / 16 for i in (2, 4, 6, 7, 9, 10, 12, 13, 14)})
 
 
@@ -95,23 +69,6 @@ def test_a_skipped_block_leaves_x():
     assert not any(torch.equal(before, after) for before, after in zip(x, y, strict=True))
 
 
-def test_weights_start_as_in_the_authors_code():
-    net = build("efficientnet_b0").requires_grad_(False)
-    block = net.features.stage7[1].f
-    assert block.depthwise.conv.weight.std() == pytest.approx((2 / 25) ** 0.5, rel=0.05)
-    assert block.expand.conv.weight.std() == pytest.approx((2 / 1152) ** 0.5, rel=0.05)
-    assert net.head.output.weight.abs().max() == pytest.approx(1000**-0.5, rel=0.01)
-    assert {m.momentum for m in net.modules() if isinstance(m, nn.BatchNorm2d)} == {0.01}
-
-
-@pytest.mark.parametrize("name", ["efficientnet_b0", "efficientnet_b3", "efficientnet_b5"])
-def test_is_torchvisions(name):
-    net, peer = build(name), torchvision.models.get_model(name)
-    assert net.features[0].bn.eps == peer.features[0][1].eps
-    assert difference(net, peer) <= 1e-5
-
-
-@pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_lite3"])
-def test_lite_is_timms(name):
-    timm = pytest.importorskip("timm")
-    assert difference(build(name), timm.create_model(name)) <= 1e-5
+@pytest.mark.parametrize(("name", "eps"), [("efficientnet_b0", 1e-5), ("efficientnet_b5", 1e-3), ("efficientnet_lite4", 1e-5)])
+def test_norms_forget_a_hundredth(name, eps):
+    assert {(norm.eps, norm.momentum) for norm in parts(name, nn.BatchNorm2d)} == {(eps, 1e-2)}

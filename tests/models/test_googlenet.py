@@ -1,19 +1,13 @@
 import pytest
 import torch
-import torchvision
-from peers import adopted, computed, sides
+from networks import parts, sides
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 from convatlas.analysis import analyse
-from convatlas.check import analysis, measure, published, rounds
+from convatlas.check import analysis, published, rounds
 from convatlas.models import build
 from convatlas.models.googlenet import Auxiliary, Config, Inception, Row, Scores
-
-
-@computed("googlenet")
-def test_numbers_are_those_computed_from_the_paper(figure):
-    assert measure(figure) == figure["value"]
 
 
 def test_table_1_prints_the_costs_of_a_separable_conv1():
@@ -33,12 +27,10 @@ def test_maps_are_as_wide_as_table_1_says():
 
 def test_auxiliary_classifiers_speak_in_training_only():
     net = build("googlenet", num_classes=5)
-    x, y = torch.randn(2, 3, 64, 64), torch.tensor([0, 4])
+    x = torch.randn(2, 3, 64, 64)
     scores = net(x)
     assert isinstance(scores, Scores)
     assert [s.shape for s in scores] == [(2, 5)] * 3
-    Auxiliary()(scores, y).backward()
-    assert all(p.grad is not None for p in net.parameters())
     assert isinstance(net.eval()(x), torch.Tensor)
 
 
@@ -65,35 +57,12 @@ def test_module_of_the_lecture_costs_what_its_terms_add_up_to(naive, depth, macs
 
 
 def test_naive_modules_never_give_fewer_maps_than_they_get():
-    with torch.device("meta"):
-        modules = [m for m in build("googlenet_naive").features if isinstance(m, Inception)]
-    assert [m.cout for m in modules] == [416, 832, 1280, 1728, 2176, 2640, 3344, 4048, 4944]
+    assert [m.cout for m in parts("googlenet_naive", Inception)] == [416, 832, 1280, 1728, 2176, 2640, 3344, 4048, 4944]
 
 
 def test_as_published_there_is_no_batch_norm_and_5x5_is_5x5():
     kinds = {x.kind for x in analysis("googlenet").layers}
     assert "BatchNorm2d" not in kinds
     assert "LocalResponseNorm" in kinds
-    with torch.device("meta"):
-        fives = [m.get_submodule("5x5").conv.conv.kernel_size for m in build("googlenet").features if isinstance(m, Inception)]
+    fives = [m.get_submodule("5x5").conv.conv.kernel_size for m in parts("googlenet", Inception)]
     assert fives == [(5, 5)] * 9
-
-
-def test_fresh_weights_are_bvlcs():
-    net = build("googlenet", num_classes=5)
-    weight, bias = net.features.conv2.conv.conv.weight, net.features.conv2.conv.conv.bias
-    assert weight.var().item() == pytest.approx(1 / (64 * 9), rel=0.02)
-    assert bool((bias == 0.2).all())
-    assert not net.head.output.bias.any()
-
-
-def test_bn_is_torchvisions_network_in_training_too():
-    with torch.device("meta"):
-        net, peer = build("googlenet_bn"), torchvision.models.googlenet(aux_logits=True, init_weights=False)
-    adopted(net, peer)
-    x = torch.randn(1, 3, 70, 75)
-    torch.testing.assert_close(net(x), peer(x))
-    for module in (*net.modules(), *peer.modules()):
-        module.training = not isinstance(module, nn.BatchNorm2d | nn.Dropout)
-    ours, theirs = net(x), peer(x)
-    torch.testing.assert_close(tuple(ours), (theirs.logits, theirs.aux_logits1, theirs.aux_logits2))

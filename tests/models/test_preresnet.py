@@ -2,28 +2,16 @@
 
 import pytest
 import torch
-from peers import counted, stated
+from networks import parts, shell
 from torch import nn
 
 from convatlas.models import build
-from convatlas.models.preresnet import VARIANTS, Unit
+from convatlas.models.preresnet import Unit
 from convatlas.models.resnet import Pad
-
-COUNTS = stated("preresnet")
-
-
-def test_every_variant_has_its_counts():
-    assert COUNTS.keys() == VARIANTS.keys()
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name == "preresnet1001" else name for name in COUNTS])
-def test_counts_are_as_stated(name):
-    assert counted(name) == COUNTS[name]
 
 
 def test_200_layers_are_152_and_16_more_units_in_conv3_x():
-    with torch.device("meta"):
-        net, resnet152 = build("preresnet200"), build("resnet152")
+    net, resnet152 = shell("preresnet200"), shell("resnet152")
     more = [len(a) - len(b) for a, b in zip(net.features[2:6], resnet152.features[2:6], strict=True)]
     assert more == [0, 16, 0, 0]
 
@@ -50,9 +38,7 @@ def test_a_projection_shares_its_units_activation_and_padding_does_not():
 
 @pytest.mark.parametrize("name", ["preresnet110", "preresnet164", "preresnet200"])
 def test_the_first_activation_stands_in_conv1_and_the_last_after_the_last_sum(name):
-    with torch.device("meta"):
-        net = build(name)
-    units = [layer for layer in net.modules() if isinstance(layer, Unit)]
+    net, units = shell(name), parts(name, Unit)
     assert [isinstance(unit.act, nn.Identity) for unit in units] == [True] + [False] * (len(units) - 1)
     assert isinstance(net.features.conv1.act, nn.ReLU)
     assert isinstance(net.features[-1].relu, nn.ReLU)

@@ -1,30 +1,15 @@
-"""Table 1 of Xie et al. 2016, the equality of Fig. 3(a) and (c), and the nets that torchvision ships."""
+"""Table 1 of Xie et al. 2016, and the equality of Fig. 3(a) and (c)."""
 
 import pytest
 import torch
-import torchvision
-from peers import counted, difference, stated
+from networks import shell
 
 from convatlas.models import build
-from convatlas.models.resnext import VARIANTS
-
-COUNTS = stated("resnext")
-
-
-def test_every_variant_has_its_counts():
-    assert COUNTS.keys() == VARIANTS.keys()
-
-
-@pytest.mark.parametrize("name", COUNTS)
-def test_counts_are_as_stated(name):
-    assert counted(name) == COUNTS[name]
 
 
 @pytest.mark.parametrize(("name", "paths", "width"), [("resnext50_32x4d", 32, 4), ("resnext101_64x4d", 64, 4), ("resnext101_32x8d", 32, 8)])
 def test_paths_and_their_width(name, paths, width):
-    with torch.device("meta"):
-        net = build(name)
-    for i, stage in enumerate(net.features[2:]):
+    for i, stage in enumerate(shell(name).features[2:]):
         for block in stage:
             grouped = block.f[1].conv
             assert (grouped.groups, grouped.out_channels // grouped.groups) == (paths, width * 2**i)
@@ -38,7 +23,3 @@ def test_a_block_is_a_sum_over_its_paths():
     paths = zip(narrow.split(4, 1), f[2].conv.weight.split(4, 1), strict=True)
     total = sum(torch.nn.functional.conv2d(path, weight) for path, weight in paths)
     torch.testing.assert_close(f(x), total * scale[:, None, None], rtol=1e-4, atol=1e-5)
-
-
-def test_is_torchvisions():
-    assert difference(build("resnext50_32x4d"), torchvision.models.resnext50_32x4d()) <= 1e-5

@@ -37,7 +37,7 @@ def build(name: str, **changes: object) -> Net:
     """The network `name` with fresh weights: `build("lenet5_modern", num_classes=26)`.
 
     `changes` are fields of the family's config. Under `torch.device("meta")` no memory is taken.
-    Raises ValueError for a name or a field that does not exist, and says which there are.
+    Raises ValueError for a name or a field that does not exist, and says which there are; and for a `size` that LeNet cannot take.
     """
     if name not in MODELS:
         raise ValueError(f"no model {name!r}; there are: {', '.join(MODELS)}")

@@ -102,9 +102,8 @@ def fully_connected(maps: int, side: int, num_classes: int, dropout: float, drop
 
 class AlexNet(Net):
     def __init__(self, cfg: Config):
-        super().__init__()
-        self.size = cfg.size
-        self.features, c = nn.Sequential(), cfg.in_channels
+        super().__init__(cfg.size)
+        c = cfg.in_channels
         for name, row in (OWT if cfg.trick else SECTION_3_5).items():
             self.features.add_module(name, convolution(c, row, cfg))
             if row.pool:

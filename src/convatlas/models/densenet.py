@@ -18,8 +18,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from .net import ConvBN, Net, pooled_head
-from .resnet import start
+from .net import ConvBN, Net, pooled_head, start
+from .resnet import he
 
 YEAR = 2016
 
@@ -105,10 +105,8 @@ def transition(cfg: Config, cin: int, cout: int) -> nn.Sequential:
 
 class DenseNet(Net):
     def __init__(self, cfg: Config):
-        super().__init__()
-        self.size = cfg.size
+        super().__init__(cfg.size)
         c = cfg.stem_width
-        self.features = nn.Sequential()
         if cfg.stem == "imagenet":
             self.features.conv1 = ConvBN(cfg.in_channels, c, 7, 2)
             self.features.pool1 = nn.MaxPool2d(3, 2, padding=1)
@@ -123,7 +121,7 @@ class DenseNet(Net):
             c += depth * cfg.growth
         self.features.activation = nn.Sequential(OrderedDict(bn=nn.BatchNorm2d(c), relu=nn.ReLU()))
         self.head = pooled_head(c, cfg.num_classes)
-        start(self)
+        start(self, he)
 
 
 build = DenseNet

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from .mobilenet_v2 import to_eights
-from .net import ConvBN, Net, SqueezeExcite, StochasticDepth, pooled_head
+from .net import ConvBN, Net, SqueezeExcite, StochasticDepth, pooled_head, start
 
 YEAR = 2019
 
@@ -114,13 +114,11 @@ def blocks(cin: int, row: Row, lite: bool, chances: list[float]) -> nn.Sequentia
 
 class EfficientNet(Net):
     def __init__(self, cfg: Config):
-        super().__init__()
-        self.size = cfg.size
+        super().__init__(cfg.size)
         act = nn.ReLU6 if cfg.lite else nn.SiLU
         c, last = (32, 1280) if cfg.lite else (to_eights(32 * cfg.width), to_eights(1280 * cfg.width))
         table = enlarged(cfg)
         depth, place = sum(row.depth for row in table), 0
-        self.features = nn.Sequential()
         self.features.stage1 = ConvBN(cfg.in_channels, c, 3, 2, act=act)
         for i, row in enumerate(table, 2):
             chances = [cfg.drop_path * j / depth for j in range(place, place + row.depth)]
@@ -128,25 +126,22 @@ class EfficientNet(Net):
             c, place = row.width, place + row.depth
         self.features.stage9 = ConvBN(c, last, 1, act=act)
         self.head = pooled_head(last, cfg.num_classes, cfg.dropout)
-        start(self, cfg.eps)
+        start(self, by_fan_out)
+        for layer in self.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.eps, layer.momentum = cfg.eps, 1e-2
 
 
-def start(net: EfficientNet, eps: float) -> None:
+def by_fan_out(layer: nn.Conv2d | nn.Linear) -> None:
     """Fresh weights as the authors' code has them (efficientnet_model.py, `conv_kernel_initializer`, `dense_kernel_initializer`).
 
     A convolution's are normal, of variance 2 / fan-out, where a depthwise one counts a single map; torchvision's counts them all.
     """
-    for layer in net.modules():
-        match layer:
-            case nn.Conv2d():
-                fan_out = layer.out_channels * layer.weight[0, 0].numel() // layer.groups
-                nn.init.normal_(layer.weight, std=sqrt(2 / fan_out))
-            case nn.Linear():
-                nn.init.uniform_(layer.weight, -1 / sqrt(layer.out_features), 1 / sqrt(layer.out_features))
-            case nn.BatchNorm2d():
-                layer.eps, layer.momentum = eps, 1e-2
-        if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
-            nn.init.zeros_(layer.bias)
+    if isinstance(layer, nn.Linear):
+        nn.init.uniform_(layer.weight, -1 / sqrt(layer.out_features), 1 / sqrt(layer.out_features))
+    else:
+        fan_out = layer.out_channels * layer.weight[0, 0].numel() // layer.groups
+        nn.init.normal_(layer.weight, std=sqrt(2 / fan_out))
 
 
 build = EfficientNet

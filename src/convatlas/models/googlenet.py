@@ -160,8 +160,8 @@ def stem(cfg: Config) -> nn.Sequential:
 
 class GoogLeNet(Net):
     def __init__(self, cfg: Config):
-        super().__init__()
-        self.size, self.aux = cfg.size, cfg.aux
+        super().__init__(cfg.size)
+        self.aux = cfg.aux
         self.features, c, widths = stem(cfg), 192, {}
         for name, row in TABLE_1.items():
             if row:

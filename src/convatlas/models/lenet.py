@@ -9,6 +9,7 @@ Local windows with shared weights find strokes anywhere; maps that shrink step b
   weights start with variance 1/fan-in; from the +-2.4/fan-in of Appendix A (remembered, not re-read) it never learned
   under the paper's schedule, and its effective rates were not those that section III-B prints: docs/log.md, 2026-11-23.
 `lenet5_modern` is the network that courses teach: full C3, plain pooling, a softmax.
+On pictures of another `size` than 32, which must be square, the maps of C5 are larger, and F6 reads all of them.
 """
 
 from collections import OrderedDict
@@ -51,6 +52,7 @@ class Config:
     act: Literal["relu", "tanh", "sigmoid"] = "relu"
     in_channels: int = 1
     num_classes: int = 10
+    size: int = 32
 
 
 VARIANTS = {
@@ -140,16 +142,22 @@ def codes(num_classes: int) -> Tensor:
         rows = [line.split() for line in FIG_3.split("\n") if line]
         return torch.tensor([[1.0 if c == "#" else -1.0 for c in "".join(digit)] for digit in zip(*rows[:12], strict=True)])
     drawn = torch.randint(2, (num_classes, 84), generator=torch.Generator("cpu").manual_seed(84), device="cpu")
-    return drawn * 2.0 - 1.0
+    return torch.empty(num_classes, 84).copy_(drawn * 2 - 1)
+
+
+def units(cfg: Config) -> int:
+    """How many C5 has: 120 maps, of one unit each on 32 pixels. Raises ValueError where no unit is left."""
+    side = ((cfg.size - 4) // 2 - 4) // 2 - 4
+    if side < 1:
+        raise ValueError(f"LeNet-5 needs pictures of 32 pixels a side or more, not {cfg.size}; pad smaller ones, as its authors did.")
+    return 120 * side**2
 
 
 class LeNet5(Net):
-    size = 32
     counts = ("parameters", "connections", "macs")
 
     def __init__(self, cfg: Config):
-        super().__init__()
-        self.features = nn.Sequential()
+        super().__init__(cfg.size)
         self.features.C1 = squashed(conv=nn.Conv2d(cfg.in_channels, 6, 5))
         self.features.S2 = squashed(pool=Subsample(6))
         self.features.C3 = squashed(conv=TableConv2d(6, TABLE_I, 5))
@@ -157,7 +165,7 @@ class LeNet5(Net):
         self.features.C5 = squashed(conv=nn.Conv2d(16, 120, 5))
         self.head = nn.Sequential()
         self.head.flatten = nn.Flatten()
-        self.head.F6 = squashed(linear=nn.Linear(120, 84))
+        self.head.F6 = squashed(linear=nn.Linear(units(cfg), 84))
         self.head.output = RBF(codes(cfg.num_classes))
         start(self)
 
@@ -193,13 +201,10 @@ def spread(p: Tensor, fan_in: list[int]) -> None:
 
 
 class LeNet5Modern(Net):
-    size = 32
-
     def __init__(self, cfg: Config):
-        super().__init__()
+        super().__init__(cfg.size)
         act = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}[cfg.act]
         pool = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}[cfg.pool]
-        self.features = nn.Sequential()
         self.features.C1 = nn.Sequential(nn.Conv2d(cfg.in_channels, 6, 5), act())
         self.features.S2 = pool(2)
         self.features.C3 = nn.Sequential(nn.Conv2d(6, 16, 5), act())
@@ -207,7 +212,7 @@ class LeNet5Modern(Net):
         self.features.C5 = nn.Sequential(nn.Conv2d(16, 120, 5), act())
         self.head = nn.Sequential()
         self.head.flatten = nn.Flatten()
-        self.head.F6 = nn.Sequential(nn.Linear(120, 84), act())
+        self.head.F6 = nn.Sequential(nn.Linear(units(cfg), 84), act())
         self.head.output = nn.Linear(84, cfg.num_classes)
 
 

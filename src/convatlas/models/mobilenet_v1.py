@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 
 from torch import nn
 
-from .net import ConvBN, Net, pooled_head
+from .net import ConvBN, Net, pooled_head, start
 
 YEAR = 2017
 
@@ -80,12 +80,10 @@ def separable(cin: int, cout: int, stride: int, act: type[nn.Module]) -> nn.Sequ
 
 class MobileNetV1(Net):
     def __init__(self, cfg: Config):
-        super().__init__()
-        self.size = cfg.size
+        super().__init__(cfg.size)
         act = {"relu": nn.ReLU, "relu6": nn.ReLU6}[cfg.act]
         table = [row for row in TABLE_1 for _ in range(row.depth) if not (cfg.shallow and row.depth == 5)]
         c = int(32 * cfg.width)
-        self.features = nn.Sequential()
         self.features.conv0 = ConvBN(cfg.in_channels, c, 3, 2, act=act)
         for i, row in enumerate(table, 1):
             cout = int(row.width * cfg.width)
@@ -93,19 +91,15 @@ class MobileNetV1(Net):
             self.features.add_module(f"conv{i}", layer)
             c = cout
         self.head = pooled_head(c, cfg.num_classes, cfg.dropout)
-        start(self)
+        start(self, truncated)
 
 
-def start(net: nn.Module) -> None:
-    """Fresh weights of all three MobileNets, as their authors' code has them: normal, deviation .09, cut at two deviations; biases 0.
+def truncated(layer: nn.Conv2d | nn.Linear) -> None:
+    """Fresh weights of all three MobileNets, as their authors' code has them: normal, deviation .09, cut at two deviations.
 
     The papers do not say. In tensorflow/models, research/slim/nets: `mobilenet_v1_arg_scope`, `mobilenet.training_scope`.
     """
-    for layer in net.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.trunc_normal_(layer.weight, std=0.09, a=-0.18, b=0.18)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+    nn.init.trunc_normal_(layer.weight, std=0.09, a=-0.18, b=0.18)
 
 
 build = MobileNetV1

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from .mobilenet_v1 import start
-from .net import ConvBN, Net, pooled_head
+from .mobilenet_v1 import truncated
+from .net import ConvBN, Net, pooled_head, start
 
 YEAR = 2018
 
@@ -83,10 +83,8 @@ class Bottleneck(nn.Module):
 
 class MobileNetV2(Net):
     def __init__(self, cfg: Config):
-        super().__init__()
-        self.size = cfg.size
+        super().__init__(cfg.size)
         c, last = to_eights(32 * cfg.width), to_eights(1280 * max(1.0, cfg.width))
-        self.features = nn.Sequential()
         self.features.conv1 = ConvBN(cfg.in_channels, c, 3, 2, act=nn.ReLU6)
         for i, row in enumerate(TABLE_2, 2):
             stage, cout = nn.Sequential(), to_eights(row.width * cfg.width)
@@ -96,7 +94,7 @@ class MobileNetV2(Net):
             self.features.add_module(f"bottleneck{i}", stage)
         self.features.conv9 = ConvBN(c, last, 1, act=nn.ReLU6)
         self.head = pooled_head(last, cfg.num_classes, cfg.dropout)
-        start(self)
+        start(self, truncated)
 
 
 build = MobileNetV2

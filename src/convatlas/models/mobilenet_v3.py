@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from .mobilenet_v1 import start
+from .mobilenet_v1 import truncated
 from .mobilenet_v2 import to_eights
-from .net import ConvBN, Net, SqueezeExcite
+from .net import ConvBN, Net, SqueezeExcite, start
 
 YEAR = 2019
 
@@ -108,10 +108,8 @@ class Bneck(nn.Module):
 
 class MobileNetV3(Net):
     def __init__(self, cfg: Config):
-        super().__init__()
-        self.size = cfg.size
+        super().__init__(cfg.size)
         c = 16
-        self.features = nn.Sequential()
         self.features.conv1 = ConvBN(cfg.in_channels, c, 3, 2, act=nn.Hardswish)
         for i, row in enumerate(cfg.table, 2):
             self.features.add_module(f"bneck{i}", Bneck(c, row))
@@ -122,7 +120,7 @@ class MobileNetV3(Net):
         self.head.hidden, self.head.act = nn.Linear(6 * c, cfg.hidden), nn.Hardswish()
         self.head.dropout = nn.Dropout(cfg.dropout)
         self.head.output = nn.Linear(cfg.hidden, cfg.num_classes)
-        start(self)
+        start(self, truncated)
         for layer in self.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.eps, layer.momentum = 1e-3, 1e-2

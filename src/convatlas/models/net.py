@@ -1,5 +1,6 @@
 """What every network here is: named stages that see, and a head that decides. And the few parts that several papers share."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -14,9 +15,12 @@ class Net(nn.Module):
 
     counts: ClassVar[tuple[str, ...]] = ("parameters", "macs")  # the totals that its paper states
 
-    size: int = 224  # height and width of the pictures that its paper feeds it
-    features: nn.Sequential
     head: nn.Sequential
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.size = size  # height and width of the pictures that its paper feeds it, or that it was built for
+        self.features = nn.Sequential()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
@@ -56,6 +60,15 @@ class StochasticDepth(nn.Module):
             return x
         kept = x.new_empty(x.shape[0], 1, 1, 1).bernoulli_(1 - self.p)
         return x * kept / (1 - self.p)
+
+
+def start(net: nn.Module, draw: Callable[[nn.Conv2d | nn.Linear], object]) -> None:
+    """Fresh weights: `draw` gives a layer its own; biases are 0. Norms stay as PyTorch makes them, with weights 1."""
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            draw(layer)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 def pooled_head(cin: int, num_classes: int, dropout: float = 0.0) -> nn.Sequential:

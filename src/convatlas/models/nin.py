@@ -79,9 +79,8 @@ def started(conv: nn.Conv2d, std: float) -> nn.Conv2d:
 
 class NIN(Net):
     def __init__(self, cfg: Config):
-        super().__init__()
-        self.size = cfg.size
-        self.features, c = nn.Sequential(), cfg.in_channels
+        super().__init__(cfg.size)
+        c = cfg.in_channels
         for i, row in enumerate(cfg.layers, 1):
             self.features.add_module(f"mlpconv{i}", mlpconv(c, row))
             if i < len(cfg.layers):

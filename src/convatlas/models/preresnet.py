@@ -17,8 +17,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from .net import ConvBN, Net, pooled_head
-from .resnet import EXPANSION, Pad, stages, start
+from .net import ConvBN, Net, pooled_head, start
+from .resnet import EXPANSION, Pad, he, stages
 
 YEAR = 2016
 
@@ -107,10 +107,8 @@ def bare_first_unit(net: Net) -> None:
 
 class PreResNet(Net):
     def __init__(self, cfg: Config):
-        super().__init__()
-        self.size = cfg.size
+        super().__init__(cfg.size)
         cin, expansion = cfg.widths[0], EXPANSION[cfg.block]
-        self.features = nn.Sequential()
         if cfg.stem == "imagenet":
             self.features.conv1 = ConvBN(cfg.in_channels, cin, 7, 2)
             self.features.pool1 = nn.MaxPool2d(3, 2, padding=1)
@@ -121,7 +119,7 @@ class PreResNet(Net):
         bare_first_unit(self)
         self.features.activation = activation(cfg.widths[-1] * expansion)
         self.head = pooled_head(cfg.widths[-1] * expansion, cfg.num_classes)
-        start(self)
+        start(self, he)
 
 
 build = PreResNet

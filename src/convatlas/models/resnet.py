@@ -25,7 +25,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from .net import ConvBN, Net, StochasticDepth, pooled_head
+from .net import ConvBN, Net, StochasticDepth, pooled_head, start
 
 YEAR = 2015
 
@@ -139,16 +139,13 @@ def stages(make: Block, cin: int, widths: tuple[int, ...], depths: tuple[int, ..
         yield nn.Sequential(first, *(make(cin, width, 1) for _ in range(depth - 1)))
 
 
-def start(net: nn.Module) -> None:
+def he(layer: nn.Conv2d | nn.Linear) -> None:
     """Fresh weights: normal, of variance 2 / (k * k * cout), by He et al. 2015 (arXiv:1502.01852), equation 14.
 
-    Linear layers keep what Torch and PyTorch begin with, uniform in +-1/sqrt(cin); biases are 0.
+    Linear layers keep what Torch and PyTorch begin with, uniform in +-1/sqrt(cin).
     """
-    for layer in net.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-        if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
-            nn.init.zeros_(layer.bias)
+    if isinstance(layer, nn.Conv2d):
+        nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
 
 
 def skip_at_random(net: nn.Module, p: float) -> None:
@@ -160,10 +157,8 @@ def skip_at_random(net: nn.Module, p: float) -> None:
 
 class ResNet(Net):
     def __init__(self, cfg: Config):
-        super().__init__()
-        self.size = cfg.size
+        super().__init__(cfg.size)
         cin, expansion = cfg.widths[0], EXPANSION[cfg.block]
-        self.features = nn.Sequential()
         if cfg.stem == "imagenet":
             self.features.conv1 = ConvBN(cfg.in_channels, cin, 7, 2)
             self.features.pool1 = nn.MaxPool2d(3, 2, padding=1)
@@ -172,7 +167,7 @@ class ResNet(Net):
         for i, stage in enumerate(stages(partial(block, cfg), cin, cfg.widths, cfg.depths, expansion), 2):
             self.features.add_module(f"conv{i}_x", stage)
         self.head = pooled_head(cfg.widths[-1] * expansion, cfg.num_classes)
-        start(self)
+        start(self, he)
         if cfg.drop_path:
             skip_at_random(self, cfg.drop_path)
 

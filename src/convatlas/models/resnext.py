@@ -12,8 +12,8 @@ from functools import partial
 
 from torch import nn
 
-from .net import ConvBN, Net, pooled_head
-from .resnet import Residual, bottleneck, shortcut, stages, start
+from .net import ConvBN, Net, pooled_head, start
+from .resnet import Residual, bottleneck, he, shortcut, stages
 
 YEAR = 2016
 
@@ -45,15 +45,13 @@ def block(cfg: Config, cin: int, width: int, stride: int) -> Residual:
 
 class ResNeXt(Net):
     def __init__(self, cfg: Config):
-        super().__init__()
-        self.size = cfg.size
-        self.features = nn.Sequential()
+        super().__init__(cfg.size)
         self.features.conv1 = ConvBN(cfg.in_channels, 64, 7, 2)
         self.features.pool1 = nn.MaxPool2d(3, 2, padding=1)
         for i, stage in enumerate(stages(partial(block, cfg), 64, (64, 128, 256, 512), cfg.depths, 4), 2):
             self.features.add_module(f"conv{i}", stage)
         self.head = pooled_head(2048, cfg.num_classes)
-        start(self)
+        start(self, he)
 
 
 build = ResNeXt

@@ -16,8 +16,8 @@ from typing import Literal
 
 from torch import nn
 
-from .net import ConvBN, Net, SqueezeExcite, pooled_head
-from .resnet import Residual, basic, bottleneck, shortcut, stages, start
+from .net import ConvBN, Net, SqueezeExcite, pooled_head, start
+from .resnet import Residual, basic, bottleneck, he, shortcut, stages
 
 YEAR = 2017
 
@@ -77,10 +77,8 @@ def block(cfg: Config, cin: int, width: int, stride: int) -> Residual:
 
 class SENet(Net):
     def __init__(self, cfg: Config):
-        super().__init__()
-        self.size = cfg.size
+        super().__init__(cfg.size)
         cin, expansion = 64, 1 if cfg.block.startswith("basic") else 4
-        self.features = nn.Sequential()
         if cfg.block == "senet154":
             cin = 128
             self.features.conv1 = nn.Sequential(ConvBN(cfg.in_channels, 64, 3, 2), ConvBN(64, 64, 3), ConvBN(64, cin, 3))
@@ -90,7 +88,7 @@ class SENet(Net):
         for i, stage in enumerate(stages(partial(block, cfg), cin, (64, 128, 256, 512), cfg.depths, expansion), 2):
             self.features.add_module(f"conv{i}_x", stage)
         self.head = pooled_head(512 * expansion, cfg.num_classes, cfg.dropout)
-        start(self)
+        start(self, he)
 
 
 build = SENet

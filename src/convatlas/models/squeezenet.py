@@ -81,9 +81,8 @@ class Fire(nn.Module):
 
 class SqueezeNet(Net):
     def __init__(self, cfg: Config):
-        super().__init__()
-        self.size = cfg.size
-        self.features, c = nn.Sequential(), cfg.width
+        super().__init__(cfg.size)
+        c = cfg.width
         self.features.conv1 = conv(cfg.in_channels, cfg.width, cfg.k, stride=2)
         self.features.pool1 = nn.MaxPool2d(3, 2, ceil_mode=True)
         for name, row in TABLE_1.items():

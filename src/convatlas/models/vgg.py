@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from .alexnet import fully_connected, local_response_norm
-from .net import Net
+from .net import Net, start
 
 YEAR = 2014
 
@@ -72,23 +72,18 @@ def stage(cin: int, width: int, kernels: Stage, bn: bool, lrn: bool) -> nn.Seque
 
 class VGG(Net):
     def __init__(self, cfg: Config):
-        super().__init__()
-        self.size = cfg.size
-        self.features, c = nn.Sequential(), cfg.in_channels
+        super().__init__(cfg.size)
+        c = cfg.in_channels
         for i, (width, kernels) in enumerate(zip(WIDTHS, cfg.stages, strict=True), 1):
             self.features.add_module(f"stage{i}", stage(c, width, kernels, cfg.bn, lrn=cfg.lrn and i == 1))
             c = width
         self.head = fully_connected(c, 7, cfg.num_classes, cfg.dropout)
-        start(self)
+        start(self, glorot)
 
 
-def start(net: VGG) -> None:
-    """Glorot & Bengio 2010: as much variance forwards as backwards. Biases 0."""
-    for name, p in net.named_parameters():
-        if p.dim() > 1:
-            nn.init.xavier_uniform_(p)
-        elif name.endswith("bias"):
-            nn.init.zeros_(p)
+def glorot(layer: nn.Conv2d | nn.Linear) -> None:
+    """Glorot & Bengio 2010: as much variance forwards as backwards."""
+    nn.init.xavier_uniform_(layer.weight)
 
 
 build = VGG

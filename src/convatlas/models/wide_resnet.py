@@ -14,9 +14,9 @@ from functools import partial
 from torch import nn
 
 from . import preresnet, resnet
-from .net import ConvBN, Net, pooled_head
+from .net import ConvBN, Net, pooled_head, start
 from .preresnet import activation, bare_first_unit, conv
-from .resnet import stages, start
+from .resnet import he, stages
 
 YEAR = 2016
 
@@ -60,30 +60,26 @@ def wide_bottleneck(cfg: Config, cin: int, width: int, stride: int) -> resnet.Re
 
 class WideResNetCIFAR(Net):
     def __init__(self, cfg: Config):
-        super().__init__()
-        self.size = cfg.size
+        super().__init__(cfg.size)
         widths = (16 * cfg.widen, 32 * cfg.widen, 64 * cfg.widen)
-        self.features = nn.Sequential()
         self.features.conv1 = ConvBN(cfg.in_channels, 16, 3)
         for i, stage in enumerate(stages(partial(wide_basic, cfg), 16, widths, cfg.depths, 1), 2):
             self.features.add_module(f"conv{i}", stage)
         bare_first_unit(self)
         self.features.activation = activation(widths[-1])
         self.head = pooled_head(widths[-1], cfg.num_classes)
-        start(self)
+        start(self, he)
 
 
 class WideResNet(Net):
     def __init__(self, cfg: Config):
-        super().__init__()
-        self.size = cfg.size
-        self.features = nn.Sequential()
+        super().__init__(cfg.size)
         self.features.conv1 = ConvBN(cfg.in_channels, 64, 7, 2)
         self.features.pool1 = nn.MaxPool2d(3, 2, padding=1)
         for i, stage in enumerate(stages(partial(wide_bottleneck, cfg), 64, (64, 128, 256, 512), cfg.depths, 4), 2):
             self.features.add_module(f"conv{i}", stage)
         self.head = pooled_head(2048, cfg.num_classes)
-        start(self)
+        start(self, he)
 
 
 def build(cfg: Config) -> Net:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from .net import ConvBN, Net, pooled_head
+from .net import ConvBN, Net, pooled_head, start
 
 YEAR = 2016
 
@@ -86,9 +86,7 @@ class Block(nn.Module):
 
 class Xception(Net):
     def __init__(self, cfg: Config):
-        super().__init__()
-        self.size = cfg.size
-        self.features = nn.Sequential()
+        super().__init__(cfg.size)
         self.features.conv1 = conv(cfg.in_channels, 32, stride=2)
         self.features.conv2 = conv(32, 64)
         c = 64
@@ -98,16 +96,12 @@ class Xception(Net):
         self.features.exit2 = nn.Sequential(OrderedDict(sepconv=SeparableConv(c, 1536), act=nn.ReLU()))
         self.features.exit3 = nn.Sequential(OrderedDict(sepconv=SeparableConv(1536, 2048), act=nn.ReLU()))
         self.head = pooled_head(2048, cfg.num_classes, cfg.dropout)
-        start(self)
+        start(self, glorot)
 
 
-def start(net: nn.Module) -> None:
-    """Fresh weights: the paper says nothing of them; Keras, in which it was written, draws Glorot's (from memory)."""
-    for layer in net.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.xavier_uniform_(layer.weight)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+def glorot(layer: nn.Conv2d | nn.Linear) -> None:
+    """The paper says nothing of fresh weights; Keras, in which it was written, draws Glorot's (from memory)."""
+    nn.init.xavier_uniform_(layer.weight)
 
 
 build = Xception

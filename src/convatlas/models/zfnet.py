@@ -59,9 +59,8 @@ VARIANTS = {
 
 class ZFNet(Net):
     def __init__(self, cfg: Config):
-        super().__init__()
-        self.size = cfg.size
-        self.features, c = nn.Sequential(), cfg.in_channels
+        super().__init__(cfg.size)
+        c = cfg.in_channels
         for i, (width, row) in enumerate(zip(cfg.widths, FIG_3.values(), strict=True), 1):
             layer = nn.Sequential()
             layer.conv, layer.relu = nn.Conv2d(c, width, row.k, row.stride, row.padding), nn.ReLU()
