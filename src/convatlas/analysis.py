@@ -143,6 +143,9 @@ WINDOWED: dict[Any, tuple[str, ...]] = {  # functions that act as layers, and th
 }
 
 
+POINTWISE = (nn.modules.batchnorm._BatchNorm, nn.ReLU, nn.ReLU6, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.Hardswish, nn.Hardsigmoid)
+
+
 class Layers(fx.Tracer):
     """Traces down to layers: modules of PyTorch's own, and modules without children."""
 
@@ -177,8 +180,12 @@ class Walk(fx.Interpreter):
         return out
 
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if isinstance(self.fetch_attr(target), nn.modules.batchnorm._BatchNorm):
-            return torch.empty_like(args[0])  # what it gives, without the milliseconds that working it out takes on the meta device
+        layer = self.fetch_attr(target)
+        # What is plain from the shapes is not asked of the meta device, which takes milliseconds for it, and a second for the first time.
+        if isinstance(layer, POINTWISE):
+            return args[0] if getattr(layer, "inplace", False) else torch.empty_like(args[0])
+        if isinstance(layer, nn.Linear) and args[0].shape[-1] == layer.in_features:
+            return args[0].new_empty((*args[0].shape[:-1], layer.out_features))
         return super().call_module(target, args, kwargs)
 
     def step(self, n: fx.Node, view: View, given: Shape, out: Tensor) -> View:

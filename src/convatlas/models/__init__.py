@@ -1,6 +1,12 @@
 """Every network by name. To add a family: write its file, and name it in FAMILIES."""
 
+from contextlib import nullcontext
 from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from . import (
     alexnet,
@@ -45,4 +51,15 @@ def build(name: str, **changes: object) -> Net:
     unknown = changes.keys() - config.__dataclass_fields__.keys()
     if unknown:
         raise ValueError(f"{name} has no setting {min(unknown)!r}; it has: {', '.join(config.__dataclass_fields__)}")
-    return family.build(replace(config, **changes))
+    with Undrawn() if torch.get_default_device().type == "meta" else nullcontext():
+        return family.build(replace(config, **changes))
+
+
+class Undrawn(TorchFunctionMode):
+    """Lets no number be drawn: tensors on the meta device have none, yet drawing them takes most of the time that building takes there."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return args[0] if func in DRAWS and args[0].is_meta else func(*args, **(kwargs or {}))
+
+
+DRAWS = {Tensor.normal_, Tensor.uniform_, Tensor.fill_, Tensor.zero_, Tensor.clamp_, Tensor.mul_, Tensor.erfinv_}
