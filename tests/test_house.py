@@ -27,7 +27,7 @@ ARROWS = {
     "catalogue": {"models", "analysis"},
     "diagram": {"mistake", "disk", "models", "analysis"},
     "recipes": {"mistake", "models", "data"},
-    "train": {"recipes", "data"},
+    "train": {"models", "recipes", "data"},
     "evaluate": {"data"},
     "run": {"mistake", "disk", "models", "data", "recipes", "train", "evaluate"},
     "predict": {"mistake", "data", "evaluate", "run"},

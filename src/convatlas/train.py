@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .data.batches import Batches
+from .models.net import Net
 from .recipes import Recipe
 
 
@@ -47,6 +48,8 @@ def fit(
         opt.zero_grad()
         loss.backward()
         opt.step()
+        if isinstance(net, Net):
+            net.after_step()
         yield Step(n + 1, loss.detach(), rate)
 
 

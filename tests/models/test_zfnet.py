@@ -1,4 +1,12 @@
+from dataclasses import replace
+
+import torch
 from networks import shell, sides
+from torch import nn
+
+from convatlas.models import build
+from convatlas.recipes import RECIPES
+from convatlas.train import fit
 
 
 def test_maps_are_as_wide_as_drawn_in_fig_3():
@@ -18,3 +26,29 @@ def test_maps_are_pooled_before_they_are_normalised():
         "conv5",
         "pool5",
     ]
+
+
+def rms(conv: nn.Conv2d) -> torch.Tensor:
+    return conv.weight.detach().pow(2).mean((1, 2, 3)).sqrt()
+
+
+def test_a_filter_that_has_grown_is_scaled_back_and_no_other():
+    net = build("zfnet")
+    conv = net.features.conv2.conv
+    with torch.no_grad():
+        conv.weight[3] *= 30
+    before = conv.weight.detach().clone()
+    net.after_step()
+    assert torch.allclose(rms(conv)[3], torch.tensor(0.1))
+    assert torch.allclose(conv.weight[3] * (before[3, 0, 0, 0] / conv.weight[3, 0, 0, 0]), before[3])
+    assert torch.equal(conv.weight[:3], before[:3])
+    assert torch.equal(conv.weight[4:], before[4:])
+
+
+def test_training_scales_them_back_after_each_step():
+    net = build("zfnet", num_classes=10)
+    with torch.no_grad():
+        net.features.conv1.conv.weight *= 30
+    batch = torch.randn(1, 3, 224, 224), torch.tensor([0])
+    list(fit(net, replace(RECIPES["lenet5_modern-mnist"], steps=1), [batch]))
+    assert rms(net.features.conv1.conv).max() < 0.1001

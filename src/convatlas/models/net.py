@@ -25,6 +25,9 @@ class Net(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
 
+    def after_step(self) -> None:
+        """What its paper does to the weights after each training step, beyond the optimiser: mostly nothing."""
+
 
 class ConvBN(nn.Sequential):
     """Convolution without bias, batch norm and, unless `act` is None, a non-linearity; "same" padding."""

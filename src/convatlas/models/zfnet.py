@@ -15,6 +15,7 @@ Where they differ from the paper, or had to choose what it leaves open:
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import nn
 
 from .alexnet import fully_connected, local_response_norm
@@ -72,6 +73,14 @@ class ZFNet(Net):
             c = width
         self.head = fully_connected(c, 6, cfg.num_classes, cfg.dropout)
         start(self)
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Section 3.1: a filter whose root mean square has grown beyond 0.1 is scaled back to that."""
+        for layer in self.features.modules():
+            if isinstance(layer, nn.Conv2d):
+                rms = layer.weight.pow(2).mean((1, 2, 3), keepdim=True).sqrt()
+                layer.weight.mul_((0.1 / rms).clamp(max=1))
 
 
 def start(net: ZFNet) -> None:
