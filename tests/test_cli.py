@@ -213,7 +213,7 @@ def test_a_recipe_that_has_changed_since_is_said_and_the_run_can_go_on_as_begun(
 
 MISTAKES = {
     "no such network": (["show", "lenet6"], "no model 'lenet6'; there are: lenet5"),
-    "too small": (["show", "lenet5", "--size", "8"], "do not fit this network"),
+    "too small": (["show", "alexnet", "--size", "40"], "do not fit this network, after features.conv5"),
     "no such recipe": (["train", "resnet"], "no recipe 'resnet'; there are: lenet5-mnist"),
     "no recipe": (["train"], "name a recipe, or a run by --resume"),
     "no such field": (["train", "lenet5-mnist", "--recipe.stpes", "5"], "recipe has no 'stpes'; it has: source"),

@@ -95,7 +95,7 @@ def counted(model: str, size: int | None) -> "Analysis":
 
     try:
         with torch.device("meta"):
-            return analyse(build(model), size)
+            return analyse(build(model, **({} if size is None else {"size": size})), size)
     except ValueError as error:
         raise Mistake(str(error)) from error
 
