@@ -19,7 +19,7 @@ ARROWS = {
     "mistake": set(),
     "disk": set(),
     "models": set(),
-    "data": {"mistake"},
+    "data": {"mistake", "disk"},
     "weights": {"mistake", "disk", "models"},
     "analysis": {"models"},
     "rules": {"analysis"},
