@@ -141,9 +141,9 @@ class EfficientNet(Net):
 class SameConv2d(nn.Conv2d):
     """A convolution padded as TensorFlow's "SAME": its windows lie evenly over the map, so with a stride the odd row of zeros is below."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        up, left = (self.missing(x.shape[i], i - 2) for i in (2, 3))
-        x = pad(x, (left // 2, left - left // 2, up // 2, up - up // 2))
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - PyTorch calls it so
+        up, left = (self.missing(input.shape[i], i - 2) for i in (2, 3))
+        x = pad(input, (left // 2, left - left // 2, up // 2, up - up // 2))
         return conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
     def missing(self, side: int, i: int) -> int:
@@ -156,9 +156,8 @@ def pad_as_tensorflow(net: nn.Module) -> None:
     for layer in net.modules():
         if isinstance(layer, ConvBN) and layer.conv.stride != (1, 1):
             old = layer.conv
-            layer.conv = SameConv2d(
-                old.in_channels, old.out_channels, old.kernel_size, old.stride, old.padding, groups=old.groups, bias=False
-            )
+            k, stride = old.kernel_size[0], old.stride[0]
+            layer.conv = SameConv2d(old.in_channels, old.out_channels, k, stride, k // 2, groups=old.groups, bias=False)
 
 
 def by_fan_out(layer: nn.Conv2d | nn.Linear) -> None:
