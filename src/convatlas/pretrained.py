@@ -13,14 +13,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .catalogue import alike
+from .catalogue import catalogue
 from .data.imagenet import classes
 from .data.photo import Photo
 from .download import download, sha256_of, shown
 from .mistake import Mistake
 from .models import MODELS
 from .models.net import Net
-from .weights import network_of, twins
+from .weights import network_of
 
 FILE = "pretrained.json"  # made by docs/generate.py
 
@@ -83,7 +83,7 @@ def choose(name: str) -> Weights:
     model, _, tag = name.partition(".")
     found = of(model)
     if tag or not found:
-        kin = {other: None for other in (*alike(model), *twins(model)) if of(other)}
+        kin = kin_of(model)
         text = f"{model} has no pretrained weights"
         if found:
             text = f"{model} has no weights called {tag!r}; it has: {', '.join(weights.name for weights in found)}"
@@ -91,6 +91,12 @@ def choose(name: str) -> Weights:
             text += f"; there are some for {', '.join(kin)}, which has the same shapes, but is another network"
         raise Mistake(f"{text}. All: convatlas weights.")
     return found[0]
+
+
+def kin_of(model: str) -> list[str]:
+    """Networks with weights, of the same family and as many parameters."""
+    rows = {row["name"]: (row["family"], row["parameters"]) for row in catalogue()}
+    return [other for other, about in rows.items() if other != model and about == rows[model] and of(other)]
 
 
 def cache_folder() -> Path:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .batches import Preprocess
 
+LONG = 8  # sides; a picture that is longer is not resized whole
 INTERPOLATION = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -30,23 +31,26 @@ class Photo:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def box(self, height: int, width: int) -> tuple[float, float, float, float]:
-        """What is kept of a picture, in its own pixels: left, top, right, bottom."""
-        short = min(height, width)
-        if self.crop == "before":
-            side = max(1, int(self.size / self.resize * short))
-            left, top = (width - side + 1) // 2, (height - side + 1) // 2
-            return left, top, left + side, top + side
-        wide, high = (int(self.resize * side / short) for side in (width, height))
-        left, top = round((wide - self.size) / 2), round((high - self.size) / 2)
-        across, down = width / wide, height / high
-        return left * across, top * down, (left + self.size) * across, (top + self.size) * down
-
     def place(self, x: Tensor) -> Tensor:
-        """A picture (3, H, W) uint8 as (3, size, size) uint8. Only what is kept is resized, so a long strip costs no more than a square."""
+        """A picture (3, H, W) uint8 as (3, size, size) uint8."""
         picture = Image.fromarray(x.permute(1, 2, 0).contiguous().numpy())
-        small = picture.resize((self.size, self.size), INTERPOLATION[self.interpolation], self.box(*x.shape[1:]))
+        small = self.before(picture) if self.crop == "before" else self.after(picture)
         return torch.from_numpy(np.array(small)).permute(2, 0, 1).contiguous()
+
+    def before(self, picture: Image.Image) -> Image.Image:
+        side = max(1, int(self.size / self.resize * min(picture.size)))
+        left, top = ((whole - side + 1) // 2 for whole in picture.size)
+        return picture.crop((left, top, left + side, top + side)).resize((self.size, self.size), INTERPOLATION[self.interpolation])
+
+    def after(self, picture: Image.Image) -> Image.Image:
+        wide, high = (int(self.resize * side / min(picture.size)) for side in picture.size)
+        left, top = round((wide - self.size) / 2), round((high - self.size) / 2)
+        box = left, top, left + self.size, top + self.size
+        if max(wide, high) <= LONG * self.resize:
+            return picture.resize((wide, high), INTERPOLATION[self.interpolation]).crop(box)
+        across, down = picture.width / wide, picture.height / high  # of a long strip only the middle, to which rounding does a little
+        part = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
+        return picture.resize((self.size, self.size), INTERPOLATION[self.interpolation], part)
 
     @property
     def normalise(self) -> Preprocess:

@@ -29,9 +29,9 @@ def indices(labels: Sequence[str]) -> list[int]:
     names = {name: i for i, name in enumerate(classes())}
     lowered = Counter(map(str.lower, names))
     plain = {name.lower(): i for name, i in names.items() if lowered[name.lower()] == 1}
-    known = plain | names | {str(i): i for i in range(1000)} | {wnid: i for i, (wnid, _) in enumerate(table())}
+    known = names | {str(i): i for i in range(1000)} | {wnid: i for i, (wnid, _) in enumerate(table())}
     spaced = [label.replace("_", " ") for label in labels]
-    found = [known.get(label, known.get(label.lower(), -1)) for label in spaced]
+    found = [known.get(label, plain.get(label.lower(), -1)) for label in spaced]
     if -1 in found:
         unknown = labels[found.index(-1)]
         raise Mistake(f"{unknown!r} is no class of ImageNet: neither 0 to 999, nor a WordNet number, nor one of its short names.")
