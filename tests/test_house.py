@@ -19,7 +19,7 @@ ARROWS = {
     "mistake": set(),
     "disk": set(),
     "models": set(),
-    "data": {"mistake"},
+    "data": {"mistake", "disk"},
     "weights": {"mistake", "disk", "models"},
     "analysis": {"models"},
     "rules": {"analysis"},
@@ -30,13 +30,16 @@ ARROWS = {
     "train": {"models", "recipes", "data"},
     "evaluate": {"data"},
     "run": {"mistake", "disk", "models", "data", "recipes", "train", "evaluate"},
-    "predict": {"mistake", "data", "evaluate", "run"},
+    "download": {"mistake", "disk"},
+    "pretrained": {"mistake", "models", "data", "catalogue", "weights", "download"},
+    "trained": {"mistake", "models", "data", "weights", "pretrained", "run"},
+    "predict": {"mistake", "disk", "data", "evaluate", "trained"},
     "watch": {"run"},
     "report": {"disk", "data", "evaluate", "recipes", "run"},
     "cli": {"mistake", "models", "analysis", "rules", "catalogue", "check", "diagram", "weights"}
-    | {"recipes", "data", "evaluate", "run", "predict", "report", "watch"},
+    | {"recipes", "data", "evaluate", "run", "pretrained", "trained", "predict", "report", "watch"},
     "__main__": {"cli"},
-    "__init__": {"analysis", "models", "recipes", "run", "train", "weights"},
+    "__init__": {"analysis", "models", "recipes", "train", "trained", "weights"},
 }
 
 

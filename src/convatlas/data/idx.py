@@ -7,9 +7,11 @@ from math import prod
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ..mistake import Mistake
+from .found import Entry, Found
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 LIMIT = 1 << 32  # bytes: a header that promises more than this is not believed
@@ -50,3 +52,21 @@ def parse(file: BufferedIOBase, path: Path) -> NDArray[np.generic]:
         held = "more" if len(body) > size else f"only {len(body):,}"
         raise Mistake(f"{path} promises {size:,} bytes for {' x '.join(map(str, shape))} numbers and holds {held}. Fetch it again.")
     return np.frombuffer(body, kind).reshape(shape)
+
+
+def idx_folder(place: Path) -> Found:
+    """The MNIST files in a folder: train-images-idx3-ubyte and the like, packed or not, and t10k- for test."""
+    entries: list[Entry] = []
+    pictures: list[NDArray[np.generic]] = []
+    for stem, part in (("train", "train"), ("t10k", "test"), ("test", "test")):
+        found = [sorted(place.glob(f"{stem}-{kind}-idx?-ubyte*")) for kind in ("images", "labels")]
+        if not all(found):
+            continue
+        x, y = (read_idx(paths[0]) for paths in found)
+        if x.ndim not in (3, 4) or x.dtype != np.uint8 or y.shape != x.shape[:1]:
+            raise Mistake(f"{found[0][0]}: {x.shape} pictures and {y.shape} labels do not go together.")
+        entries += [Entry(f"{stem}#{i}", str(label), part) for i, label in enumerate(y.tolist())]
+        pictures += [*x]
+    if not entries:
+        raise Mistake(f"{place} has no pair of idx files called train-images-... and train-labels-....")
+    return Found(entries, lambda i: torch.tensor(pictures[i]).view(-1, *pictures[i].shape[-2:]).expand(3, -1, -1))

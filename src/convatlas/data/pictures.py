@@ -1,6 +1,8 @@
 """Pictures in memory, and any picture file as one of them."""
 
+import struct
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from warnings import catch_warnings
 
@@ -31,13 +33,20 @@ def read_picture(path: Path, channels: int) -> Tensor:
     white paper under dark ink and black under bright. Of an animation, the first picture.
     Raises Mistake, naming the file and the reason, if it is no picture or has more than 178 million pixels, Pillow's bound.
     """
+    return picture_of(path, str(path), channels)
+
+
+def picture_of(file: Path | BytesIO, name: str, channels: int) -> Tensor:
+    """`read_picture` of a file on the disk or in memory, which is called `name` in its Mistakes."""
     try:
-        with catch_warnings(action="ignore", category=Image.DecompressionBombWarning), Image.open(path) as file:
-            upright = ImageOps.exif_transpose(file)
+        with catch_warnings(action="ignore"), Image.open(file) as opened:
+            upright = ImageOps.exif_transpose(opened)
             picture = eight_bit(upright)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise Mistake(f"{path} cannot be read as a picture: {reason.rstrip('.')}.") from error
+    except Image.UnidentifiedImageError as error:
+        raise Mistake(f"{name} cannot be read as a picture: cannot identify image file.") from error
+    except (OSError, SyntaxError, ValueError, MemoryError, Image.DecompressionBombError, struct.error) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+        raise Mistake(f"{name} cannot be read as a picture: {reason.rstrip('.')}.") from error
     if "A" in picture.getbands() or "transparency" in picture.info:
         picture = on_paper(picture.convert("RGBA"))
     pixels = np.array(picture.convert("L" if channels == 1 else "RGB"))

@@ -1,0 +1,170 @@
+"""Data sets that stay where they are: names and classes in memory, pictures read when they are wanted."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from ..mistake import Mistake
+from .decode import fit
+from .folders import folder, table
+from .found import SPLITS, Found, classes_of, divide
+from .idx import idx_folder
+from .ilsvrc import imagenet, is_imagenet
+from .parquet import parquet
+from .pictures import Pictures
+from .shards import shards
+
+T, R = TypeVar("T"), TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A data set that stays where it is: `names` (N) of its pictures, `y` (N,) int64, -1 where unknown, and what each class is called.
+
+    `read(i)` gives picture i as (3, H, W) uint8 and raises Mistake where it cannot. `split` says in a sentence how train,
+    val and test came about. `problems` are the files that were left out, each with the reason; reading adds to them, and
+    they are shared with every subset.
+    """
+
+    names: tuple[str, ...]
+    y: Tensor
+    classes: tuple[str, ...]
+    read: Callable[[int], Tensor]
+    split: str = ""
+    problems: dict[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def subset(self, rows: Sequence[int] | Tensor) -> "Listed":
+        """The pictures of these rows, in their order."""
+        rows = torch.as_tensor(rows, dtype=torch.int64)
+        at, read = rows.tolist(), self.read
+        return replace(self, names=tuple(self.names[i] for i in at), y=self.y[rows], read=lambda i: read(at[i]))
+
+    def attempt(self, i: int) -> Tensor | None:
+        """Picture i, or None where it cannot be read, which `problems` then tells."""
+        try:
+            return self.read(i)
+        except Mistake as error:
+            self.problems[self.names[i]] = str(error)
+            return None
+
+    def pictures(
+        self,
+        size: int,
+        how: str = "crop",
+        rows: Sequence[int] | Tensor | None = None,
+        progress: Callable[[int, int], None] | None = None,
+        threads: int | None = None,
+    ) -> Pictures:
+        """All pictures, or those of `rows`, in memory as (N, 3, size, size) uint8; those that cannot be read are left out.
+
+        `how` is "crop" (the shorter side to `size`, then the middle) or "squash". `progress` is called with how many are
+        done and how many there are. Raises Mistake, with the size it would have, for more than half of the memory.
+        """
+        chosen = self if rows is None else self.subset(rows)
+        bounded(len(chosen), size)
+        x = torch.empty(len(chosen), 3, size, size, dtype=torch.uint8)
+        kept = torch.zeros(len(chosen), dtype=torch.bool)
+
+        def one(i: int) -> None:
+            picture = chosen.attempt(i)
+            if picture is not None:
+                x[i], kept[i] = fit(picture, size, how), True
+
+        for done, _ in enumerate(spread(one, range(len(chosen)), threads), 1):
+            if progress:
+                progress(done, len(chosen))
+        return Pictures(x, chosen.y, chosen.classes) if kept.all() else Pictures(x[kept], chosen.y[kept], chosen.classes)
+
+
+def bounded(count: int, size: int) -> None:
+    wanted, have = count * 3 * size**2, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if wanted > have // 2:
+        raise Mistake(
+            f"{count:,} pictures of {size} x {size} take {wanted / 1e9:.1f} GB, more than half of this machine's "
+            f"{have / 1e9:.1f} GB of memory; take a smaller size or fewer pictures."
+        )
+
+
+def spread(work: Callable[[T], R], items: Sequence[T], threads: int | None = None) -> Iterator[R]:
+    """`work` of each item, in their order, done by `threads` threads (all cores by default) that run at most a few hundred ahead."""
+    count = threads or os.cpu_count() or 1
+    if count == 1:
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(count) as pool:
+        left = iter(items)
+        waiting = [pool.submit(work, item) for item in islice(left, 256)]
+        while waiting:
+            ready, waiting = waiting, [pool.submit(work, item) for item in islice(left, 256)]
+            for future in ready:
+                yield future.result()
+
+
+def open_data(place: Path | str, split: str = "train", seed: int = 0) -> Listed:
+    """The pictures (or sounds) of one split, "train", "val" or "test", of the data set at `place`.
+
+    A place is a folder with a folder of pictures for each class (in folders train, val and test, or none of these), a CSV of
+    file and label or a folder with labels.csv, parquet in the Hugging Face layout, the MNIST files, tar shards in the
+    WebDataset layout, ILSVRC's own folders, or a folder of sounds for each class. What is not split is split by `seed`, class
+    by class; `Listed.split` says how. Raises Mistake for a place or a split that is not there.
+    """
+    if split not in SPLITS:
+        raise Mistake(f"no split {split!r}; there are: {', '.join(SPLITS)}.")
+    return opened(place, seed)[split]
+
+
+def opened(place: Path | str, seed: int = 0) -> dict[str, Listed]:
+    """All splits of the data set at `place` that have any pictures, by name; asking for another raises Mistake."""
+    found = find(Path(place))
+    if not found.entries:
+        raise Mistake(f"{place} holds no pictures that can be used.{first_problem(found)}")
+    parts, told = divide(found.entries, seed)
+    labels = found.classes or classes_of(found.entries)
+    index = {label: i for i, label in enumerate(labels)}
+    y = torch.tensor([-1 if e.label is None else index.get(e.label, -1) for e in found.entries])
+    whole = Listed(tuple(e.name for e in found.entries), y, labels, found.read, told, found.problems)
+    return Splits(place, {name: whole.subset(rows) for name, rows in parts.items() if rows})
+
+
+class Splits(dict[str, Listed]):
+    def __init__(self, place: Path | str, splits: dict[str, Listed]):
+        super().__init__(splits)
+        self.place = place
+
+    def __missing__(self, split: str) -> Listed:
+        raise Mistake(f"{self.place} has no {split} pictures; it has: {', '.join(f'{k} ({len(v):,})' for k, v in self.items())}.")
+
+
+def first_problem(found: Found) -> str:
+    name, reason = next(iter(found.problems.items()), ("", ""))
+    return f" The first of {len(found.problems)} problems: {name}: {reason}" if name else ""
+
+
+def find(place: Path) -> Found:
+    """What is at `place`, told by what files are there."""
+    if place.is_file():
+        kinds = {".csv": table, ".tsv": table, ".parquet": parquet, ".tar": shards}
+        if place.suffix.lower() not in kinds:
+            raise Mistake(f"{place} is no data set; a file is one if it ends in {', '.join(kinds)}.")
+        return kinds[place.suffix.lower()](place)
+    if not place.is_dir():
+        raise Mistake(f"{place} is not there.")
+    if (place / "labels.csv").is_file():
+        return table(place / "labels.csv")
+    if any(place.glob("*.parquet")) or any(place.glob("data/*.parquet")):
+        return parquet(place)
+    if any(place.glob("*-idx?-ubyte*")):
+        return idx_folder(place)
+    if any(place.glob("*.tar")) or any(place.glob("train/*.tar")):
+        return shards(place)
+    return imagenet(place) if is_imagenet(place) else folder(place)
