@@ -57,7 +57,7 @@ def dilate(net: "Net", output_stride: int) -> None:
     if output_stride not in STRIDES:
         raise ValueError(f"an output stride is one of {', '.join(map(str, STRIDES))}, not {output_stride}")
     first = next(layer for layer in net.features.modules() if isinstance(layer, nn.Conv2d))
-    rows = [row for row in analyse(net.features, SIDE, first.in_channels).layers]
+    rows = analyse(net.features, SIDE, first.in_channels).layers
     layers = [(row, net.features.get_submodule(row.name)) for row in rows if row.kind != "function"]
     strided = [(row.name, layer, row.jump) for row, layer in layers if hasattr(layer, "kernel_size") and hasattr(layer, "stride")]
     if max(row.jump for row in rows) < output_stride and any(side(getattr(layer, "dilation", 1)) > 1 for _, layer, _ in strided):
