@@ -29,7 +29,7 @@ def torchvisions(**settings: bool) -> nn.Module:
 
 
 NETWORKS = {
-    "torchvision": lambda: torchvisions(),
+    "torchvision": torchvisions,
     "torchvision, memory_efficient": lambda: torchvisions(memory_efficient=True),
     "convatlas": lambda: build("densenet121"),
     "convatlas, checkpointing": lambda: build("densenet121").checkpointing(),

@@ -6,7 +6,6 @@ computed twice. Beyond the paper: the statistics of a map are the same for every
 on the way back the parts of its gradient that flow through them are added up and applied once.
 """
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -27,28 +26,12 @@ class DenseBlock(nn.Sequential):
             return Block.apply(x.to(norms[0].weight.dtype), self, *self.parameters())  # pyright: ignore[reportReturnType]
 
 
-@dataclass
-class Kept:
-    """What a block's way back needs beside its maps: their means and variances, and of each layer what came between its convolutions."""
-
-    mean: Tensor
-    var: Tensor
-    rows: list["Row"] = field(default_factory=list)
+Pair = tuple[nn.BatchNorm2d, nn.Conv2d]
 
 
-@dataclass
-class Row:
-    """A layer: pairs of norm and convolution, and, if it has two pairs, what came between and the statistics of that."""
-
-    pairs: list[tuple[nn.BatchNorm2d, nn.Conv2d]]
-    between: Tensor | None = None
-    mean: Tensor | None = None
-    var: Tensor | None = None
-
-
-def pairs(f: nn.Module) -> list[tuple[nn.BatchNorm2d, nn.Conv2d]]:
-    norms = [layer for layer in f.modules() if isinstance(layer, nn.BatchNorm2d)]
-    return list(zip(norms, [layer for layer in f.modules() if isinstance(layer, nn.Conv2d)], strict=True))
+def pairs(layer: nn.Module) -> list[Pair]:
+    norms = [part for part in layer.modules() if isinstance(part, nn.BatchNorm2d)]
+    return list(zip(norms, [part for part in layer.modules() if isinstance(part, nn.Conv2d)], strict=True))
 
 
 def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
@@ -88,49 +71,45 @@ def remember(norm: nn.BatchNorm2d, mean: Tensor, var: Tensor, n: int) -> None:
 
 class Block(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, block: nn.Sequential, *_: Tensor) -> Tensor:
-        rows = [Row(pairs(layer.f)) for layer in block]  # pyright: ignore[reportArgumentType]
+    def forward(ctx: Any, x: Tensor, block: nn.Sequential, *weights: Tensor) -> Tensor:
+        rows, between = [pairs(layer) for layer in block], []
         n, c, h, w = x.shape
-        full = c + sum(row.pairs[-1][1].out_channels for row in rows)
+        full = c + sum(row[-1][1].out_channels for row in rows)
         buffer, mean, var = x.new_empty(n, full, h, w), x.new_empty(full), x.new_empty(full)
         buffer[:, :c] = x
         mean[:c], var[:c] = moments(x)
-        for row in rows:
-            (norm, conv), *second = row.pairs
+        for (norm, conv), *second in rows:
             remember(norm, mean[:c], var[:c], n * h * w)
             y = convolve(conv, rectified(buffer[:, :c], *affine(norm, mean[:c], var[:c])[:2]))
-            if second:
-                ((norm, conv),) = second
-                row.between, (row.mean, row.var) = y, moments(y)
-                remember(norm, row.mean, row.var, n * h * w)
-                y = convolve(conv, rectified(y, *affine(norm, row.mean, row.var)[:2]))
+            for norm, conv in second:
+                seen = moments(y)
+                remember(norm, *seen, n * h * w)
+                between += [y, *seen]
+                y = convolve(conv, rectified(y, *affine(norm, *seen)[:2]))
             end = c + y.shape[1]
             buffer[:, c:end] = y
             mean[c:end], var[c:end] = moments(y)
             c = end
-        ctx.kept, ctx.parameters = Kept(mean, var, rows), list(block.parameters())
-        ctx.save_for_backward(buffer, *ctx.parameters)  # not in `kept`, where an output would hold itself; and changes are noticed
-        ctx.given = x.shape[1]
+        ctx.save_for_backward(buffer, mean, var, *between, *weights)
+        ctx.rows, ctx.given, ctx.weights = rows, x.shape[1], len(weights)
         return buffer
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        buffer, kept, found = ctx.saved_tensors[0], ctx.kept, {}
-        if kept is None:
-            raise RuntimeError("The way back through a thrifty dense block can be taken once: it frees what it kept as it goes.")
-        total, through = grad.clone(), Through(buffer, kept)
+        (buffer, mean, var, *saved), found = ctx.saved_tensors, {}
+        between, weights = saved[: -ctx.weights], saved[-ctx.weights :]
+        total, through = grad.clone(), Through(buffer, mean, var)
         c = buffer.shape[1]
-        for row in reversed(kept.rows):
-            start = c - row.pairs[-1][1].out_channels
+        for first, *second in reversed(ctx.rows):
+            start = c - (second or [first])[-1][1].out_channels
             g = through.finished(total, start, c)
-            if row.between is not None:
-                g = back_between(row, g, found)
-            through.back(row.pairs[0], g, total, start, found)
-            row.between, c = None, start
-        given = through.finished(total, 0, ctx.given)
-        ctx.kept = None
-        return given, None, *(found[p] for p in ctx.parameters)
+            if second:
+                g = back_between(second[0], *between[-3:], g, found)
+                del between[-3:]
+            through.back(first, g, total, start, found)
+            c = start
+        return through.finished(total, 0, ctx.given), None, *(found[p] for p in weights)
 
 
 def back_conv(conv: nn.Conv2d, g: Tensor, z: Tensor, found: dict[Tensor, Tensor]) -> Tensor:
@@ -140,19 +119,14 @@ def back_conv(conv: nn.Conv2d, g: Tensor, z: Tensor, found: dict[Tensor, Tensor]
     return gz
 
 
-def back_between(row: Row, g: Tensor, found: dict[Tensor, Tensor]) -> Tensor:
-    """Through the second pair of a layer."""
-    assert row.between is not None
-    assert row.mean is not None
-    assert row.var is not None
-    norm, conv = row.pairs[1]
-    scale, shift, inverse = affine(norm, row.mean, row.var)
-    z = rectified(row.between, scale, shift)
-    gz = back_conv(conv, g, z, found)
-    gz = aten.threshold_backward(gz, z, 0)
-    del z
+def back_between(pair: Pair, y: Tensor, mean: Tensor, var: Tensor, g: Tensor, found: dict[Tensor, Tensor]) -> Tensor:
+    """Through the second pair of a layer, which read y."""
+    norm, conv = pair
+    scale, shift, inverse = affine(norm, mean, var)
+    z = rectified(y, scale, shift)
+    gz = aten.threshold_backward(back_conv(conv, g, z, found), z, 0)
     gy, found[norm.weight], found[norm.bias] = aten.native_batch_norm_backward(
-        gz, row.between, norm.weight, None, None, row.mean, inverse, True, norm.eps, [True, True, True]
+        gz, y, norm.weight, None, None, mean, inverse, True, norm.eps, [True, True, True]
     )
     return gy
 
@@ -160,16 +134,16 @@ def back_between(row: Row, g: Tensor, found: dict[Tensor, Tensor]) -> Tensor:
 class Through:
     """The gradient of the buffer's maps that flows through their means and variances, added up over the layers that read them."""
 
-    def __init__(self, buffer: Tensor, kept: Kept):
-        self.buffer, self.kept = buffer, kept
-        self.by_mean, self.by_var = torch.zeros_like(kept.mean), torch.zeros_like(kept.var)
+    def __init__(self, buffer: Tensor, mean: Tensor, var: Tensor):
+        self.buffer, self.mean, self.var = buffer, mean, var
+        self.by_mean, self.by_var = torch.zeros_like(mean), torch.zeros_like(var)
         self.n = buffer[:, 0].numel()
 
-    def back(self, pair: tuple[nn.BatchNorm2d, nn.Conv2d], g: Tensor, total: Tensor, c: int, found: dict[Tensor, Tensor]) -> None:
+    def back(self, pair: Pair, g: Tensor, total: Tensor, c: int, found: dict[Tensor, Tensor]) -> None:
         """Through the first pair of a layer, which reads the first `c` maps: adds to `total` all but what flows through the statistics."""
         norm, conv = pair
-        x, mean = self.buffer[:, :c], self.kept.mean[:c]
-        scale, shift, inverse = affine(norm, mean, self.kept.var[:c])
+        x, mean = self.buffer[:, :c], self.mean[:c]
+        scale, shift, inverse = affine(norm, mean, self.var[:c])
         z = rectified(x, scale, shift)
         gz = back_conv(conv, g, z, found)
         sums, dots = torch.zeros_like(mean), torch.zeros_like(mean)
@@ -189,5 +163,5 @@ class Through:
         """The whole gradient of some maps that no layer still to come has read."""
         maps, shape = slice(start, end), (-1, 1, 1)
         scale = self.by_var[maps].view(shape)
-        shift = (self.by_mean - self.by_var * self.kept.mean)[maps].view(shape)
+        shift = (self.by_mean - self.by_var * self.mean)[maps].view(shape)
         return total[:, maps] - self.buffer[:, maps] * scale - shift
