@@ -80,11 +80,8 @@ def fresh(old: Any, num_classes: int) -> nn.Module:
     kind: Any = {"device": old.weight.device, "dtype": old.weight.dtype}
     if isinstance(old, RBF):
         return RBF(codes(num_classes).to(**kind))
-    new = (
-        nn.Conv2d(old.in_channels, num_classes, 1, **kind)
-        if isinstance(old, nn.Conv2d)
-        else nn.Linear(old.in_features, num_classes, **kind)
-    )
+    maps = isinstance(old, nn.Conv2d)
+    new: Any = nn.Conv2d(old.in_channels, num_classes, 1, **kind) if maps else nn.Linear(old.in_features, num_classes, **kind)
     nn.init.normal_(new.weight, std=0.01)
     nn.init.zeros_(new.bias)
     return new

@@ -75,7 +75,7 @@ def reset(features: nn.Module, name: str, layer: Any, stride: int, dilation: int
         return
     k, padding = side(layer.kernel_size), side(getattr(layer, "padding", 0)) // hole * dilation
     if (new := pool(layer, k, dilation, padding)) is None:
-        layer.stride = (stride, stride) if isinstance(layer, nn.Conv2d) else stride
+        layer.stride = (stride,) * 2 if isinstance(layer.stride, tuple) else stride
         if k > 1:
             layer.padding, layer.dilation = (padding, padding), (dilation, dilation)
     else:

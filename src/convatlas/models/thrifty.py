@@ -72,7 +72,7 @@ def remember(norm: nn.BatchNorm2d, mean: Tensor, var: Tensor, n: int) -> None:
 class Block(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, block: nn.Sequential, *weights: Tensor) -> Tensor:
-        rows, between = [pairs(layer) for layer in block], []
+        rows, between = [pairs(layer) for layer in block], list[Tensor]()
         n, c, h, w = x.shape
         full = c + sum(row[-1][1].out_channels for row in rows)
         buffer, mean, var = x.new_empty(n, full, h, w), x.new_empty(full), x.new_empty(full)
@@ -81,11 +81,11 @@ class Block(torch.autograd.Function):
         for (norm, conv), *second in rows:
             remember(norm, mean[:c], var[:c], n * h * w)
             y = convolve(conv, rectified(buffer[:, :c], *affine(norm, mean[:c], var[:c])[:2]))
-            for norm, conv in second:
+            for inner, last in second:
                 seen = moments(y)
-                remember(norm, *seen, n * h * w)
+                remember(inner, *seen, n * h * w)
                 between += [y, *seen]
-                y = convolve(conv, rectified(y, *affine(norm, *seen)[:2]))
+                y = convolve(last, rectified(y, *affine(inner, *seen)[:2]))
             end = c + y.shape[1]
             buffer[:, c:end] = y
             mean[c:end], var[c:end] = moments(y)
@@ -105,8 +105,9 @@ class Block(torch.autograd.Function):
             start = c - (second or [first])[-1][1].out_channels
             g = through.finished(total, start, c)
             if second:
-                g = back_between(second[0], *between[-3:], g, found)
-                del between[-3:]
+                *between, y, m, v = between
+                g = back_between(second[0], y, m, v, g, found)
+                del y
             through.back(first, g, total, start, found)
             c = start
         return through.finished(total, 0, ctx.given), None, *(found[p] for p in weights)
