@@ -8,11 +8,12 @@ from cyclopts import App
 
 from ..mistake import Mistake
 from . import atlas, runs
+from .data import data
 from .output import complain
 
 app = App(name="convatlas", help=__doc__, version_flags=("--version",))
 
-for verb in (atlas.models, atlas.show, atlas.diagram, atlas.check, runs.recipes, runs.train, runs.eval_, runs.predict, atlas.adopt):
+for verb in (atlas.models, atlas.show, atlas.diagram, atlas.check, runs.recipes, runs.train, runs.eval_, runs.predict, atlas.adopt, data):
     app.command(verb, name=verb.__name__.rstrip("_"))
 
 

@@ -67,7 +67,7 @@ class Listed:
         try:
             return (read or self.read)(i)
         except Mistake as error:
-            self.problems[self.names[i]] = str(error)
+            self.problems[self.names[i]] = str(error).removeprefix(f"{self.names[i]} ")
             return None
 
     def pictures(
