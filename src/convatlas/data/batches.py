@@ -10,7 +10,7 @@ from torch.nn.functional import pad
 from .augment import Augment
 from .pictures import Pictures
 
-BLOCK = 2048  # pictures that are gathered, augmented and normalised together: large enough to cost little, small enough to stay in cache
+BLOCK = 2048 * 32 * 32  # pixel values that are gathered, augmented and normalised together: enough to cost little, few enough to stay in cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,7 @@ class Batches:
 
     The pictures come pass after pass, each pass in an order of its own; a batch may reach from one pass into the next,
     so that in n passes every picture is seen n times. Reading `batches[n]` for growing n is fast, for any n is possible.
+    With `among` (M,) int64 a pass goes through these places in `pictures`, of which some may stand there more than once.
     """
 
     pictures: Pictures
@@ -46,12 +47,17 @@ class Batches:
     seed: int
     preprocess: Preprocess
     augment: tuple[Augment, ...] = ()
+    among: Tensor | None = None
     block: tuple[int, Tensor, Tensor] = field(init=False, default=(-1, torch.empty(0), torch.empty(0)))
     order: tuple[int, Tensor] = field(init=False, default=(-1, torch.empty(0)))
 
     def __post_init__(self) -> None:
         self.x = self.preprocess.place(self.pictures.x)
-        self.per_block = max(1, BLOCK // self.batch) * self.batch
+        self.per_block = max(1, BLOCK // (self.x[0].numel() * self.batch)) * self.batch
+
+    @property
+    def one_pass(self) -> int:
+        return len(self.pictures) if self.among is None else len(self.among)
 
     def __getitem__(self, n: int) -> tuple[Tensor, Tensor]:
         number, start = divmod(n * self.batch, self.per_block)
@@ -72,9 +78,10 @@ class Batches:
         """Which pictures stand at places `start` to `start + count` of the endless row."""
         taken = []
         while count:
-            pass_, at = divmod(start, len(self.pictures))
+            pass_, at = divmod(start, self.one_pass)
             if self.order[0] != pass_:
-                self.order = pass_, torch.randperm(len(self.pictures), generator=generator(self.seed, pass_))
+                order = torch.randperm(self.one_pass, generator=generator(self.seed, pass_))
+                self.order = pass_, order if self.among is None else self.among[order]
             piece = self.order[1][at : at + count]
             taken.append(piece)
             start, count = start + len(piece), count - len(piece)
