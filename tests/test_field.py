@@ -19,6 +19,8 @@ def opened(net: Net) -> Net:
         for name, child in layer.named_children():
             if isinstance(child, SqueezeExcite):
                 setattr(layer, name, nn.Identity())
+            elif isinstance(child, nn.ReLU6):  # no way through above 6
+                setattr(layer, name, nn.ReLU())
             elif isinstance(child, nn.MaxPool2d):
                 setattr(layer, name, nn.AvgPool2d(child.kernel_size, child.stride, child.padding, child.ceil_mode))
     for p in net.parameters():

@@ -15,14 +15,14 @@ SMALL = {  # a network of each kind; the others are slow only because they are m
     ("resnet18", "torchvision"), ("resnet50_v1_5", "torchvision"), ("resnext50_32x4d", "torchvision"), ("wide_resnet50_2", "torchvision"),
     ("se_resnet18_timm", "timm"), ("se_resnet50", "timm"), ("densenet121", "torchvision"), ("squeezenet1_1", "torchvision"),
     ("xception", "timm"), ("mobilenet_v2", "torchvision"), ("mobilenet_v3_small", "torchvision"), ("mobilenet_v1_relu6", "timm"),
-    ("efficientnet_b0", "torchvision"), ("efficientnet_lite0", "timm"),
+    ("efficientnet_b0", "torchvision"), ("efficientnet_lite0", "timm"), ("efficientnet_lite0_timm", "timm"),
 }  # fmt: skip
 
 
 def test_the_table_covers_all_that_it_should():
-    assert len(PAIRS) == 68
-    assert len({name for name, _, _ in PAIRS}) == 54
-    assert len({name for name, library, _ in PAIRS if (name, library) in SMALL}) == len(SMALL) == 18
+    assert len(PAIRS) == 69
+    assert len({name for name, _, _ in PAIRS}) == 55
+    assert len({name for name, library, _ in PAIRS if (name, library) in SMALL}) == len(SMALL) == 19
 
 
 @torch.no_grad()
@@ -84,7 +84,10 @@ def test_the_order_that_safetensors_files_lose_is_found_again():
         assert list(found) == list(state), name
 
 
-@pytest.mark.parametrize(("name", "library", "theirs"), [("resnet50", "torchvision", "resnet50"), ("vgg11_lrn", "torchvision", "vgg11")])
+@pytest.mark.parametrize(
+    ("name", "library", "theirs"),
+    [("resnet50", "torchvision", "resnet50"), ("vgg11_lrn", "torchvision", "vgg11"), ("efficientnet_lite0", "timm", "efficientnet_lite0")],
+)
 def test_what_fits_and_is_another_network_does_not_pass(name, library, theirs):
     assert difference(name, library, theirs) > 1e-2
 

@@ -53,7 +53,8 @@ TIMM = {
     "mobilenet_v1_relu6": "mobilenetv1_100",
     "mobilenet_v2": "mobilenetv2_100",
     "mobilenet_v2_140": "mobilenetv2_140",
-    **{f"efficientnet_lite{n}": f"efficientnet_lite{n}" for n in range(5)},
+    **{f"efficientnet_lite{n}": f"tf_efficientnet_lite{n}" for n in range(5)},
+    "efficientnet_lite0_timm": "efficientnet_lite0",
     **{f"efficientnet_b{n}": f"efficientnet_b{n}" for n in range(5)},  # from b5 on its norms have another eps
     **{f"vgg{n}{bn}": f"vgg{n}{bn}" for n in (11, 13, 16, 19) for bn in ("", "_bn")},
 }

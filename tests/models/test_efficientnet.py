@@ -69,6 +69,6 @@ def test_a_skipped_block_leaves_x():
     assert not any(torch.equal(before, after) for before, after in zip(x, y, strict=True))
 
 
-@pytest.mark.parametrize(("name", "eps"), [("efficientnet_b0", 1e-5), ("efficientnet_b5", 1e-3), ("efficientnet_lite4", 1e-5)])
+@pytest.mark.parametrize(("name", "eps"), [("efficientnet_b0", 1e-5), ("efficientnet_b5", 1e-3), ("efficientnet_lite4", 1e-3)])
 def test_norms_forget_a_hundredth(name, eps):
     assert {(norm.eps, norm.momentum) for norm in parts(name, nn.BatchNorm2d)} == {(eps, 1e-2)}

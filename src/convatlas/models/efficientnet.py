@@ -4,13 +4,14 @@ One small network, found by search, and one rule that grows its depth, width and
 
 `efficientnet_b0`..`b7` are Table 1 and its enlargements, and equal torchvision's. `efficientnet_lite0`..`lite4` are what the authors
 shipped for phones in 2020 (tensorflow/tpu, official/efficientnet/lite): no gates, ReLU6 for swish, first and last layers not
-enlarged; they equal timm's `efficientnet_lite0`..`4`.
+enlarged. There is no paper of these: they are as the authors' code has them, which pads as TensorFlow does, and equal timm's
+`tf_efficientnet_lite0`..`4`. `efficientnet_lite0_timm` is timm's `efficientnet_lite0`, with the same shapes and other scores.
 Where this differs from the paper:
   its rule is depth 1.2^phi, width 1.1^phi, resolution 1.15^phi; B1 to B7 follow it only roughly. The factors here are the authors'
   own table (official/efficientnet/efficientnet_builder.py), and so is the rounding: widths to a multiple of 8 but never more
   than a tenth narrower, depths up (efficientnet_model.py, `round_filters`, `round_repeats`);
-  TensorFlow's "same" padding adds fewer lines above and left than below and right where the stride is 2 and the side even; here
-  the same number on each side. Weights trained there (the "tf_" ones of others) do not fit this padding;
+  the TensorFlow of the authors pads fewer lines above and left than below and right where the stride is 2 and the side even; B0 to
+  B7 pad the same number on each side. Weights trained there (the "tf_" ones of others) do not fit these;
   norms have the paper's momentum, .99 in TensorFlow's words, and the `eps` of the networks they equal; the authors' is 1e-3.
 """
 
@@ -19,6 +20,7 @@ from math import ceil, sqrt
 from typing import NamedTuple
 
 from torch import Tensor, nn
+from torch.nn.functional import conv2d, pad
 
 from .mobilenet_v2 import to_eights
 from .net import ConvBN, Net, SqueezeExcite, StochasticDepth, pooled_head, start
@@ -54,6 +56,7 @@ class Config:
     dropout: float
     eps: float = 1e-5
     lite: bool = False
+    same: bool = False  # pads as TensorFlow does
     drop_path: float = 0.2  # chance to skip a last block; earlier ones are skipped less, in proportion to their place
     in_channels: int = 3
     num_classes: int = 1000
@@ -69,11 +72,12 @@ VARIANTS = {
     "efficientnet_b5": Config(width=1.6, depth=2.2, size=456, dropout=0.4, eps=1e-3),
     "efficientnet_b6": Config(width=1.8, depth=2.6, size=528, dropout=0.5, eps=1e-3),
     "efficientnet_b7": Config(width=2.0, depth=3.1, size=600, dropout=0.5, eps=1e-3),
-    "efficientnet_lite0": Config(width=1.0, depth=1.0, size=224, dropout=0.2, lite=True),
-    "efficientnet_lite1": Config(width=1.0, depth=1.1, size=240, dropout=0.2, lite=True),
-    "efficientnet_lite2": Config(width=1.1, depth=1.2, size=260, dropout=0.3, lite=True),
-    "efficientnet_lite3": Config(width=1.2, depth=1.4, size=280, dropout=0.3, lite=True),
-    "efficientnet_lite4": Config(width=1.4, depth=1.8, size=300, dropout=0.3, lite=True),
+    "efficientnet_lite0": Config(width=1.0, depth=1.0, size=224, dropout=0.2, eps=1e-3, lite=True, same=True),
+    "efficientnet_lite0_timm": Config(width=1.0, depth=1.0, size=224, dropout=0.2, lite=True),
+    "efficientnet_lite1": Config(width=1.0, depth=1.1, size=240, dropout=0.2, eps=1e-3, lite=True, same=True),
+    "efficientnet_lite2": Config(width=1.1, depth=1.2, size=260, dropout=0.3, eps=1e-3, lite=True, same=True),
+    "efficientnet_lite3": Config(width=1.2, depth=1.4, size=280, dropout=0.3, eps=1e-3, lite=True, same=True),
+    "efficientnet_lite4": Config(width=1.4, depth=1.8, size=300, dropout=0.3, eps=1e-3, lite=True, same=True),
 }
 # fmt: on
 
@@ -126,10 +130,35 @@ class EfficientNet(Net):
             c, place = row.width, place + row.depth
         self.features.stage9 = ConvBN(c, last, 1, act=act)
         self.head = pooled_head(last, cfg.num_classes, cfg.dropout)
+        if cfg.same:
+            pad_as_tensorflow(self)
         start(self, by_fan_out)
         for layer in self.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.eps, layer.momentum = cfg.eps, 1e-2
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution padded as TensorFlow's "SAME": its windows lie evenly over the map, so with a stride the odd row of zeros is below."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        up, left = (self.missing(x.shape[i], i - 2) for i in (2, 3))
+        x = pad(x, (left // 2, left - left // 2, up // 2, up - up // 2))
+        return conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+    def missing(self, side: int, i: int) -> int:
+        reach, stride = self.dilation[i] * (self.kernel_size[i] - 1) + 1, self.stride[i]
+        return (side + stride - 1) // stride * stride - stride + reach - side
+
+
+def pad_as_tensorflow(net: nn.Module) -> None:
+    """Only a stride makes a difference: without one, TensorFlow pads alike on all sides, too."""
+    for layer in net.modules():
+        if isinstance(layer, ConvBN) and layer.conv.stride != (1, 1):
+            old = layer.conv
+            layer.conv = SameConv2d(
+                old.in_channels, old.out_channels, old.kernel_size, old.stride, old.padding, groups=old.groups, bias=False
+            )
 
 
 def by_fan_out(layer: nn.Conv2d | nn.Linear) -> None:
