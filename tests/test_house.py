@@ -18,10 +18,10 @@ FILES = sorted(SOURCE.rglob("*.py"))
 ARROWS = {
     "mistake": set(),
     "disk": set(),
-    "models": set(),
+    "analysis": set(),
+    "models": {"analysis"},
     "data": {"mistake", "disk"},
     "weights": {"mistake", "disk", "models"},
-    "analysis": {"models"},
     "rules": {"analysis"},
     "check": {"mistake", "models", "analysis"},
     "catalogue": {"models", "analysis"},
@@ -29,12 +29,17 @@ ARROWS = {
     "recipes": {"mistake", "models", "data"},
     "train": {"models", "recipes", "data"},
     "evaluate": {"data"},
-    "run": {"mistake", "disk", "models", "data", "recipes", "train", "evaluate"},
+    "metrics": set(),
+    "sets": {"mistake", "data", "recipes"},
+    "probe": {"disk", "models", "data", "evaluate", "sets"},
+    "run": {"mistake", "disk", "models", "data", "recipes", "sets", "train", "evaluate", "metrics"},
     "predict": {"mistake", "data", "evaluate", "run"},
+    "finetune": {"mistake", "disk", "models", "data", "recipes", "sets", "train", "evaluate", "probe", "run"},
     "watch": {"run"},
-    "report": {"disk", "data", "evaluate", "recipes", "run"},
+    "report": {"disk", "data", "evaluate", "metrics", "recipes", "run", "sets"},
     "cli": {"mistake", "models", "analysis", "rules", "catalogue", "check", "diagram", "weights"}
-    | {"recipes", "data", "evaluate", "run", "predict", "report", "watch"},
+    | {"recipes", "data", "evaluate", "run", "predict", "report", "watch"}
+    | {"sets", "finetune"},
     "__main__": {"cli"},
     "__init__": {"analysis", "models", "recipes", "run", "train", "weights"},
 }
