@@ -50,7 +50,8 @@ def metrics(scores: Tensor, y: Tensor, classes: tuple[str, ...]) -> Metrics:
     table = confusion(scores, y)
     rows = tuple(of_class(name, i, table, probability[:, i], y == i) for i, name in enumerate(classes))
     bins, ece = calibration(probability, y)
-    return Metrics(rows, *(mean([getattr(row, name) for row in rows]) for name in ("f1", "ap", "recall")), ece, bins)
+    f1, ap, recall = (mean([getattr(row, name) for row in rows]) for name in ("f1", "ap", "recall"))
+    return Metrics(rows, f1, ap, recall, ece, bins)
 
 
 def mean(values: list[float | None]) -> float:

@@ -5,7 +5,8 @@ L2 penalty: a convex problem, solved to its one answer. The penalty is chosen by
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,15 +38,26 @@ class Linear:
         return x @ self.weight.T + self.bias
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """For many small products in a row: handing each out to threads takes longer than it does, far longer on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def digest(net: Net, pictures: Tensor, preprocess: Preprocess) -> str:
     """A name for the features of these pictures by this network: another weight, pixel or preprocessing gives another."""
     found = hashlib.sha256(repr((type(net).__name__, preprocess, tuple(pictures.shape))).encode())
     for name, tensor in net.state_dict().items():
         if not name.startswith("head.output"):
             found.update(name.encode())
-            found.update(tensor.contiguous().view(-1).view(torch.uint8).numpy())
+            found.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     for part in pictures.split(256):
-        found.update(part.contiguous().numpy())
+        found.update(part.contiguous().numpy().tobytes())
     return found.hexdigest()[:32]
 
 
@@ -56,21 +68,21 @@ def embeddings(
     preprocess: Preprocess,
     cache: Path | None = None,
     batch: int = 32,
-    tell: Callable[[int], None] = lambda done: None,
+    tell: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """Features (N, width) of pictures (N, C, H, W) uint8, what the network's last layer sees; from the folder `cache` if they are there.
 
-    `tell` hears how many pictures are done.
+    `tell` hears how many pictures are done, and of how many.
     """
     path = None if cache is None else cache / f"{digest(net, pictures, preprocess)}.safetensors"
     if path is not None and path.exists():
-        tell(len(pictures))
-        return safetensors.torch.load(path.read_bytes())["features"]
+        return safetensors.torch.load_file(path)["features"]
     net.eval()
     found: list[Tensor] = []
     for part in pictures.split(batch):
         found.append(net.embed(laid_out(net, preprocess(part))))
-        tell(sum(map(len, found)))
+        if tell:
+            tell(sum(map(len, found)), len(pictures))
     features = torch.cat(found)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +98,9 @@ def solve(x: Tensor, y: Tensor, classes: int, penalty: float, weights: Tensor | 
     """
     theta = x.new_zeros(x.shape[1] + 1, classes) if begin is None else begin.clone()
     theta.requires_grad_()
-    opt = torch.optim.LBFGS([theta], max_iter=500, history_size=20, tolerance_grad=1e-5, tolerance_change=1e-9, line_search_fn="strong_wolfe")
+    opt = torch.optim.LBFGS(
+        [theta], max_iter=500, history_size=20, tolerance_grad=1e-5, tolerance_change=1e-9, line_search_fn="strong_wolfe"
+    )  # fmt: skip
 
     def closure() -> Tensor:
         opt.zero_grad()
@@ -98,6 +112,7 @@ def solve(x: Tensor, y: Tensor, classes: int, penalty: float, weights: Tensor | 
     return theta.detach()
 
 
+@one_thread()
 def train_linear(
     x: Tensor, y: Tensor, classes: int, weights: Tensor | None = None, penalties: Sequence[float] = PENALTIES, folds: int = 5, seed: int = 0
 ) -> Linear:

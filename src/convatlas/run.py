@@ -39,6 +39,7 @@ from .evaluate import Evaluation, evaluate, scores
 from .metrics import metrics
 from .mistake import Mistake
 from .models import build
+from .models.net import Net
 from .recipes import Recipe
 from .recipes.text import decode, differences, encode
 from .sets import load_sets
@@ -76,7 +77,7 @@ class Run:
     changed: dict[str, Any] = field(default_factory=dict)  # how the recipe was varied by whoever began the run, as text
     stopped: bool = field(default=False, init=False)
 
-    def net(self) -> nn.Module:
+    def net(self) -> Net:
         """The network with the weights that it began with: the seed's, or those of start.safetensors."""
         torch.manual_seed(self.seed)
         net, start = build(self.recipe.model, **dict(self.recipe.config)), self.folder / "start.safetensors"
@@ -85,7 +86,7 @@ class Run:
         net.load_state_dict(load_file(start))
         return net.freeze(self.recipe.tuning.freeze or None)
 
-    def trained(self) -> nn.Module:
+    def trained(self) -> Net:
         """The network with the weights of the last checkpoint, in evaluation mode."""
         net = self.net()
         net.load_state_dict(load_file(self.folder / read_state(self.folder)["weights"]))
@@ -240,8 +241,7 @@ class Session:
 
     def measure(self) -> None:
         """The error on the pictures that are watched: a run's test pictures, or those that were held back for it."""
-        assert self.sets.watch is not None
-        error = self.errors_on(self.sets.watch)[0].top1_error
+        error = self.errors_on(self.sets.watch or self.sets.test)[0].top1_error
         if self.recipe.tuning and error < min(self.errors, default=inf):
             self.best = f"best-{self.step}.safetensors"
             write_weights(self.run.folder / self.best, self.net, self.recipe.model)
@@ -288,7 +288,7 @@ class Session:
             file.write(json.dumps(line) + "\n")
 
 
-def in_layout(net: nn.Module, recipe: Recipe) -> nn.Module:
+def in_layout(net: Net, recipe: Recipe) -> Net:
     return net.to(memory_format=torch.channels_last) if recipe.layout == "channels_last" else net
 
 
@@ -299,13 +299,33 @@ def write_weights(path: Path, net: nn.Module, model: str) -> None:
         draft.write_bytes(safetensors.torch.save(tensors, about))
 
 
-def begin(folder: Path, name: str, recipe: Recipe, seed: int = 0, changed: dict[str, Any] | None = None) -> Run:
-    """A new run in `folder`, which is made. Raises Mistake if there is anything in it already or it cannot be written."""
+def free(folder: Path) -> None:
+    """Raises Mistake if there is anything in the folder."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         held = "holds another run" if (folder / "recipe.json").exists() else "is there already and is not empty"
         raise Mistake(f"{folder} {held}. Go on with it by --resume {folder}, or choose another place by --out DIR.")
+
+
+def begin(
+    folder: Path,
+    name: str,
+    recipe: Recipe,
+    seed: int = 0,
+    changed: dict[str, Any] | None = None,
+    start: nn.Module | None = None,
+    told: dict[str, Any] | None = None,
+) -> Run:
+    """A new run in `folder`, which is made. Raises Mistake if there is anything in it already or it cannot be written.
+
+    A recipe for weights from elsewhere needs the network with these, `start`. `told` is the first line of the log.
+    """
+    free(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if start is not None:
+            write_weights(folder / "start.safetensors", start, recipe.model)
+        if told is not None:
+            (folder / "log.jsonl").write_text(json.dumps(told) + "\n")
         with whole(folder / "recipe.json") as draft:
             written = {"name": name, "seed": seed, "changed": changed or {}, "convatlas": version("convatlas"), "recipe": encode(recipe)}
             draft.write_text(json.dumps(written, indent=1) + "\n")

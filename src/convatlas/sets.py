@@ -44,10 +44,9 @@ def load_sets(recipe: Recipe) -> Sets:
     if tuning.folds:
         return folded(together(parts["train"], parts.get("val")), tuning)
     val, test = parts.get("val"), parts.get("test")
-    if test is None and val is None:
-        raise Mistake(f"{recipe.data} has no pictures to be judged by; one class needs at least three.")
     judged = test or val
-    assert judged is not None
+    if judged is None:
+        raise Mistake(f"{recipe.data} has no pictures to be judged by; one class needs at least three.")
     learned = parts["train"] if tuning.held or test is None else together(parts["train"], val)
     rows = evened(learned.y, torch.arange(len(learned))) if tuning.balance == "sampling" else None
     return Sets(learned, rows, val if tuning.held else None, judged, "test" if test else "val")

@@ -7,12 +7,23 @@ from collections.abc import Sequence
 from cyclopts import App
 
 from ..mistake import Mistake
-from . import atlas, runs
+from . import atlas, finetune, runs
 from .output import complain
 
 app = App(name="convatlas", help=__doc__, version_flags=("--version",))
 
-for verb in (atlas.models, atlas.show, atlas.diagram, atlas.check, runs.recipes, runs.train, runs.eval_, runs.predict, atlas.adopt):
+for verb in (
+    atlas.models,
+    atlas.show,
+    atlas.diagram,
+    atlas.check,
+    runs.recipes,
+    runs.train,
+    finetune.finetune,
+    runs.eval_,
+    runs.predict,
+    atlas.adopt,
+):
     app.command(verb, name=verb.__name__.rstrip("_"))
 
 

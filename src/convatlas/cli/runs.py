@@ -108,13 +108,13 @@ def eval_(run: Path, *, json: Json = False) -> None:
     """
     from dataclasses import asdict
 
-    from ..data import source
     from ..evaluate import evaluate, scores
     from ..run import open_run
+    from ..sets import load_sets
 
     opened = open_run(run)
-    test = source(opened.recipe.data).load("test")
-    found = evaluate(scores(opened.trained(), test.x, opened.recipe.preprocess), test.y)
+    test, recipe = load_sets(opened.recipe).test, opened.recipe
+    found = evaluate(scores(opened.trained(), test.x, recipe.preprocess, protocol=recipe.protocol), test.y, recipe.protocol)
     if json:
         print_json(asdict(found))
         return

@@ -10,7 +10,9 @@ from torch.nn.functional import pad
 from .augment import Augment
 from .pictures import Pictures
 
-BLOCK = 2048 * 32 * 32  # pixel values that are gathered, augmented and normalised together: enough to cost little, few enough to stay in cache
+BLOCK = (
+    2048 * 32 * 32
+)  # pixel values that are gathered, augmented and normalised together: enough to cost little, few enough to stay in cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,7 @@ class Batches:
     def make(self, number: int) -> tuple[Tensor, Tensor]:
         """Block `number` of the row: pictures as the network takes them, and their classes."""
         rows = self.rows(number * self.per_block, self.per_block)
+        rows = rows if self.among is None else self.among[rows]
         x = self.x[rows].float()
         for n, augment in enumerate(self.augment):
             x = augment(x, generator(self.seed, number, n))
@@ -80,8 +83,7 @@ class Batches:
         while count:
             pass_, at = divmod(start, self.one_pass)
             if self.order[0] != pass_:
-                order = torch.randperm(self.one_pass, generator=generator(self.seed, pass_))
-                self.order = pass_, order if self.among is None else self.among[order]
+                self.order = pass_, torch.randperm(self.one_pass, generator=generator(self.seed, pass_))
             piece = self.order[1][at : at + count]
             taken.append(piece)
             start, count = start + len(piece), count - len(piece)
