@@ -49,7 +49,7 @@ class Wish:
     size: int
     passes: int = 12
     batch: int = 32
-    rate: float = 5e-4
+    rate: float = 3e-4
     decay: float = 0.02
     layer_decay: float = 0.8
     patience: int = 5
@@ -97,7 +97,7 @@ def finetune(
     recipe = replace(
         draft, steps=wish.passes * one_pass, test=one_pass, augment=(Crop(wish.size * 7 // 8), Flip()),
         config=tuple(sorted(((config or {}) | {"num_classes": len(classes)}).items())),
-        loss=CrossEntropy(weights=tuple(balance(sets, wish, len(classes)).tolist())),
+        loss=CrossEntropy(smoothing=0.1, weights=tuple(balance(sets, wish, len(classes)).tolist())),
         tuning=replace(tuning, classes=classes, kept_norms=learned < FEW),
     )  # fmt: skip
     torch.manual_seed(wish.seed)

@@ -91,7 +91,7 @@ def calibration(probability: Tensor, y: Tensor, count: int = 15) -> tuple[tuple[
     """
     sure, said = probability.max(1)
     right = (said == y).double()
-    place = ((sure * count).ceil().long() - 1).clamp(0, count - 1)
+    place = torch.bucketize(sure, torch.arange(1, count, dtype=sure.dtype) / count)
     n, p, r = (torch.bincount(place, weights=w, minlength=count) for w in (torch.ones_like(sure), sure, right))
     ece = float((p - r).abs().sum() / len(y))
     each = zip(n.tolist(), (p / n.clamp_min(1)).tolist(), (r / n.clamp_min(1)).tolist(), strict=True)

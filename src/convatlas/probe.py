@@ -61,7 +61,7 @@ def digest(net: Net, pictures: Tensor, preprocess: Preprocess) -> str:
     return found.hexdigest()[:32]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def embeddings(
     net: Net,
     pictures: Tensor,

@@ -242,7 +242,7 @@ class Session:
     def measure(self) -> None:
         """The error on the pictures that are watched: a run's test pictures, or those that were held back for it."""
         error = self.errors_on(self.sets.watch or self.sets.test)[0].top1_error
-        if self.recipe.tuning and error < min(self.errors, default=inf):
+        if self.recipe.tuning and error <= min(self.errors, default=inf):
             self.best = f"best-{self.step}.safetensors"
             write_weights(self.run.folder / self.best, self.net, self.recipe.model)
         self.errors.append(error)
@@ -255,8 +255,9 @@ class Session:
 
     def over(self) -> bool:
         """Whether the error on the pictures held back has not fallen for as long as the recipe waits."""
-        waits = self.recipe.tuning.patience if self.recipe.tuning and self.errors else inf
-        return bool(self.errors) and len(self.errors) - 1 - self.errors.index(min(self.errors)) >= waits
+        if self.recipe.tuning is None or not self.errors:
+            return False
+        return self.errors[::-1].index(min(self.errors)) >= self.recipe.tuning.patience
 
     def finish(self) -> None:
         if self.best:

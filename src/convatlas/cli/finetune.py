@@ -26,7 +26,7 @@ def finetune(
     passes: int = 12,
     size: int | None = None,
     batch: int = 32,
-    rate: float = 5e-4,
+    rate: float = 3e-4,
     freeze: str = "",
     balance: Literal["none", "weights", "sampling"] = "none",
     folds: int = 0,
