@@ -8,21 +8,14 @@ from cyclopts import App
 
 from ..mistake import Mistake
 from . import atlas, finetune, runs
+from .data import data
 from .output import complain
 
 app = App(name="convatlas", help=__doc__, version_flags=("--version",))
 
 for verb in (
-    atlas.models,
-    atlas.show,
-    atlas.diagram,
-    atlas.check,
-    runs.recipes,
-    runs.train,
-    finetune.finetune,
-    runs.eval_,
-    runs.predict,
-    atlas.adopt,
+    *(atlas.models, atlas.show, atlas.diagram, atlas.check, atlas.adopt, data),
+    *(runs.recipes, runs.train, finetune.finetune, runs.eval_, runs.predict),
 ):
     app.command(verb, name=verb.__name__.rstrip("_"))
 

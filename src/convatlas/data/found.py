@@ -26,10 +26,13 @@ class Entry(NamedTuple):
 
 @dataclass
 class Found:
-    """The pictures of all splits, and how to read the i-th; `classes` in order where the place says it, else they are sorted."""
+    """The pictures of all splits; the bytes of the i-th's file, or (3, H, W) uint8 where it has none of its own.
+
+    `classes` are in order where the place says it; else they are sorted.
+    """
 
     entries: list[Entry]
-    read: Callable[[int], Tensor]
+    get: Callable[[int], bytes] | Callable[[int], Tensor]
     classes: tuple[str, ...] = ()
     problems: dict[str, str] = field(default_factory=dict)
 

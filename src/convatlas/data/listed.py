@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..mistake import Mistake
-from .decode import fit
+from .decode import Box, cut, decode, decode_part, fit
 from .folders import folder, table
 from .found import SPLITS, Found, classes_of, divide
 from .idx import idx_folder
@@ -28,7 +28,8 @@ T, R = TypeVar("T"), TypeVar("R")
 class Listed:
     """A data set that stays where it is: `names` (N) of its pictures, `y` (N,) int64, -1 where unknown, and what each class is called.
 
-    `read(i)` gives picture i as (3, H, W) uint8 and raises Mistake where it cannot. `split` says in a sentence how train,
+    `get(i)` gives the bytes of picture i's file, or (3, H, W) uint8 where it has no file of its own; `read(i)` always the
+    picture. Both raise Mistake where they cannot. `split` says in a sentence how train,
     val and test came about. `problems` are the files that were left out, each with the reason; reading adds to them, and
     they are shared with every subset.
     """
@@ -36,7 +37,7 @@ class Listed:
     names: tuple[str, ...]
     y: Tensor
     classes: tuple[str, ...]
-    read: Callable[[int], Tensor]
+    get: Callable[[int], bytes] | Callable[[int], Tensor]
     split: str = ""
     problems: dict[str, str] = field(default_factory=dict)
 
@@ -46,15 +47,27 @@ class Listed:
     def subset(self, rows: Sequence[int] | Tensor) -> "Listed":
         """The pictures of these rows, in their order."""
         rows = torch.as_tensor(rows, dtype=torch.int64)
-        at, read = rows.tolist(), self.read
-        return replace(self, names=tuple(self.names[i] for i in at), y=self.y[rows], read=lambda i: read(at[i]))
+        at, get = rows.tolist(), self.get
+        return replace(self, names=tuple(self.names[i] for i in at), y=self.y[rows], get=lambda i: get(at[i]))
 
-    def attempt(self, i: int) -> Tensor | None:
-        """Picture i, or None where it cannot be read, which `problems` then tells."""
+    def read(self, i: int) -> Tensor:
+        """Picture i, (3, H, W) uint8, upright. Raises Mistake, with its name and the reason, where it cannot be read."""
+        held = self.get(i)
+        return decode(held, self.names[i]) if isinstance(held, bytes) else held
+
+    def read_part(self, i: int, choose: Callable[[int, int], Box], size: int) -> Tensor:
+        """The part of picture i that `choose(height, width)` names, (3, size, size) uint8; raises as `read`."""
+        held = self.get(i)
+        if isinstance(held, bytes):
+            return decode_part(held, self.names[i], choose, size, size)
+        return cut(held, choose(*held.shape[1:]), size, size)
+
+    def attempt(self, i: int, read: Callable[[int], Tensor] | None = None) -> Tensor | None:
+        """Picture i, by `read` if given, or None where it cannot be read, which `problems` then tells."""
         try:
-            return self.read(i)
+            return (read or self.read)(i)
         except Mistake as error:
-            self.problems[self.names[i]] = str(error)
+            self.problems[self.names[i]] = str(error).removeprefix(f"{self.names[i]} ")
             return None
 
     def pictures(
@@ -132,7 +145,7 @@ def opened(place: Path | str, seed: int = 0) -> dict[str, Listed]:
     labels = found.classes or classes_of(found.entries)
     index = {label: i for i, label in enumerate(labels)}
     y = torch.tensor([-1 if e.label is None else index.get(e.label, -1) for e in found.entries])
-    whole = Listed(tuple(e.name for e in found.entries), y, labels, found.read, told, found.problems)
+    whole = Listed(tuple(e.name for e in found.entries), y, labels, found.get, told, found.problems)
     return Splits(place, {name: whole.subset(rows) for name, rows in parts.items() if rows})
 
 
