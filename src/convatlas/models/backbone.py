@@ -21,7 +21,7 @@ SIDE = 224  # pixels of the pictures that stages are read off with; neither stri
 
 @dataclass(frozen=True)
 class Stage:
-    """A child of the features: `stride` pixels of the picture between its units, `channels` maps, each unit seeing `field` pixels a side."""
+    """A child of the features: so many pixels of the picture between its units, so many maps, each unit seeing `field` pixels a side."""
 
     name: str
     stride: int
@@ -74,20 +74,16 @@ def renew(head: nn.Module, num_classes: int) -> None:
     setattr(head.get_submodule(parent), last, fresh(old, num_classes).train(old.training))
 
 
-def fresh(old: nn.Module, num_classes: int) -> nn.Module:
+def fresh(old: Any, num_classes: int) -> nn.Module:
     from .lenet import RBF, codes
 
     kind: Any = {"device": old.weight.device, "dtype": old.weight.dtype}
     if isinstance(old, RBF):
         return RBF(codes(num_classes).to(**kind))
-    if isinstance(old, nn.Conv2d):
-        new = nn.Conv2d(old.in_channels, num_classes, old.kernel_size, bias=old.bias is not None, **kind)  # pyright: ignore[reportArgumentType]
-    else:
-        assert isinstance(old, nn.Linear)
-        new = nn.Linear(old.in_features, num_classes, bias=old.bias is not None, **kind)
+    maps = isinstance(old, nn.Conv2d)
+    new: Any = nn.Conv2d(old.in_channels, num_classes, 1, **kind) if maps else nn.Linear(old.in_features, num_classes, **kind)
     nn.init.normal_(new.weight, std=0.01)
-    if new.bias is not None:
-        nn.init.zeros_(new.bias)
+    nn.init.zeros_(new.bias)
     return new
 
 

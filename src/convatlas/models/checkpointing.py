@@ -1,4 +1,4 @@
-"""Gradient checkpointing (Chen et al. 2016, arXiv:1604.06174): a block keeps its input alone, and on the way back computes the rest again."""
+"""Gradient checkpointing (Chen et al. 2016, arXiv:1604.06174): a block keeps its input, and on the way back computes the rest again."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -47,11 +47,12 @@ def contexts(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractCo
 @contextmanager
 def unmoved(block: nn.Module) -> Iterator[None]:
     """Batch norms compute as they did, but their running statistics have seen this batch and stay."""
-    norms = [norm for norm in block.modules() if isinstance(norm, _BatchNorm) and norm.track_running_stats]
+    norms = [norm for norm in block.modules() if isinstance(norm, _BatchNorm)]
+    were = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
-        norm.track_running_stats = False
+        norm.momentum, norm.num_batches_tracked = 0.0, None
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for norm, (momentum, count) in zip(norms, were, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, count

@@ -4,7 +4,7 @@ A layer that had `j` pixels of the picture between the units it reads, and now h
 So each unit that was there still reads what it read, to the rim of the picture, and says the same; between them stand new ones.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +57,7 @@ def dilate(net: "Net", output_stride: int) -> None:
     if output_stride not in STRIDES:
         raise ValueError(f"an output stride is one of {', '.join(map(str, STRIDES))}, not {output_stride}")
     first = next(layer for layer in net.features.modules() if isinstance(layer, nn.Conv2d))
-    rows = [row for row in analyse(net.features, SIDE, first.in_channels).layers]
+    rows = analyse(net.features, SIDE, first.in_channels).layers
     layers = [(row, net.features.get_submodule(row.name)) for row in rows if row.kind != "function"]
     strided = [(row.name, layer, row.jump) for row, layer in layers if hasattr(layer, "kernel_size") and hasattr(layer, "stride")]
     if max(row.jump for row in rows) < output_stride and any(side(getattr(layer, "dilation", 1)) > 1 for _, layer, _ in strided):
@@ -68,22 +68,28 @@ def dilate(net: "Net", output_stride: int) -> None:
         reset(net.features, name, layer, min(was * stride, output_stride) // min(was, output_stride), max(1, was // output_stride))
 
 
-def reset(features: nn.Module, name: str, layer: nn.Module, stride: int, dilation: int) -> None:
+def reset(features: nn.Module, name: str, layer: Any, stride: int, dilation: int) -> None:
     """Gives the layer this stride and dilation; a pool that cannot have them makes room for one that can."""
     old, hole = side(layer.stride), side(getattr(layer, "dilation", 1))
     if (stride, dilation) == (old, hole) or (stride == old and side(layer.kernel_size) == 1):
         return
-    k, padding, new = side(layer.kernel_size), side(getattr(layer, "padding", 0)) // hole * dilation, None
-    if isinstance(layer, nn.MaxPool2d):
-        new = DilatedMaxPool2d(k, dilation, padding, padding + layer.ceil_mode * (old - 1) * dilation)
-    elif isinstance(layer, DilatedMaxPool2d):
-        new = DilatedMaxPool2d(k, dilation, padding, layer.over // hole * dilation)
-    elif isinstance(layer, nn.AvgPool2d | DilatedAvgPool2d):
-        new = DilatedAvgPool2d(k, dilation)
-    if new is not None:
+    k, padding = side(layer.kernel_size), side(getattr(layer, "padding", 0)) // hole * dilation
+    if (new := pool(layer, k, dilation, padding)) is None:
+        layer.stride = (stride,) * 2 if isinstance(layer.stride, tuple) else stride
+        if k > 1:
+            layer.padding, layer.dilation = (padding, padding), (dilation, dilation)
+    else:
         parent, _, last = name.rpartition(".")
         setattr(features.get_submodule(parent), last, new.train(layer.training))
-        return
-    layer.stride = (stride, stride) if isinstance(layer, nn.Conv2d) else stride
-    if k > 1:
-        layer.padding, layer.dilation = (padding, padding), (dilation, dilation)
+
+
+def pool(layer: nn.Module, k: int, dilation: int, padding: int) -> nn.Module | None:
+    """The pool of stride 1 that takes the layer's place, if that is a pool."""
+    match layer:
+        case nn.MaxPool2d():
+            return DilatedMaxPool2d(k, dilation, padding, padding + layer.ceil_mode * (side(layer.stride) - 1) * dilation)
+        case DilatedMaxPool2d():
+            return DilatedMaxPool2d(k, dilation, padding, layer.over // layer.dilation * dilation)
+        case nn.AvgPool2d() | DilatedAvgPool2d():
+            return DilatedAvgPool2d(k, dilation)
+    return None
