@@ -44,7 +44,7 @@ def same(a: Path, b: Path) -> bool:
 
 def test_the_folder_holds_what_it_should_and_nothing_half_made(done):
     names = {path.name for path in done.folder.iterdir()}
-    assert names == {"recipe.json", "log.jsonl", "state.pt", "weights.safetensors", "result.json", ".lock"}
+    assert names == {"recipe.json", "log.jsonl", "state.pt", "weights.safetensors", "scores.safetensors", "result.json", ".lock"}
     assert done.result().keys() >= {"top1_error", "top5_error", "n", "interval", "seconds", "environment", "published"}
     assert done.result()["n"] == 10_000
     low, high = done.result()["interval"]
@@ -94,7 +94,7 @@ def test_a_run_stopped_at_any_step_goes_on_to_the_same_bits(done, tmp_path):
 
 def test_a_checkpoint_holds_nothing_but_plain_values_and_tensors(done):
     state = torch.load(done.folder / "state.pt", weights_only=True)
-    assert state.keys() == {"weights", "optimiser", "generator", "step", "errors", "seconds", "loss", "summed"}
+    assert state.keys() == {"weights", "optimiser", "generator", "step", "errors", "seconds", "loss", "summed", "best"}
 
 
 def test_a_folder_in_use_is_left_alone(tmp_path):

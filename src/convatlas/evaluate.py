@@ -22,19 +22,37 @@ class Evaluation:
     protocol: str = "single view"
 
 
+PIXELS = 2**20  # a batch of the network's pictures that keeps its maps within a few hundred MB
+
+
 @torch.inference_mode()
-def scores(net: nn.Module, x: Tensor, preprocess: Preprocess, batch: int = 500) -> Tensor:
-    """The scores (N, classes) of a network in evaluation mode for pictures x (N, C, H, W) uint8."""
+def scores(net: nn.Module, x: Tensor, preprocess: Preprocess, batch: int = 500, protocol: str = "single view") -> Tensor:
+    """The scores (N, classes) of a network in evaluation mode for pictures x (N, C, H, W) uint8, `batch` or fewer at a time.
+
+    By the protocol "flip" they are the logarithms of the mean probability of a picture and its mirror image.
+    """
     net.eval()
-    return torch.cat([net(preprocess(part)) for part in x.split(batch)])
+    found = []
+    for part in x.split(min(batch, max(1, PIXELS // preprocess.size**2))):
+        seen = laid_out(net, preprocess(part))
+        views = [seen, seen.flip(3)] if protocol == "flip" else [seen]
+        each = [net(view) for view in views]
+        found.append(each[0] if len(each) == 1 else torch.stack(each).softmax(2).mean(0).log())
+    return torch.cat(found)
 
 
-def evaluate(scores: Tensor, y: Tensor) -> Evaluation:
+def laid_out(net: nn.Module, x: Tensor) -> Tensor:
+    """x with its channels last in memory if the network's weights are; with them first, such a network would be slow."""
+    last = any(p.dim() == 4 and p.shape[1] > 1 and not p.is_contiguous() for p in net.parameters())
+    return x.contiguous(memory_format=torch.channels_last) if last else x
+
+
+def evaluate(scores: Tensor, y: Tensor, protocol: str = "single view") -> Evaluation:
     """The errors of scores (N, classes) for pictures of the classes y (N,)."""
     n, wrong = len(y), int((scores.argmax(1) != y).sum())
     best = scores.topk(min(5, scores.shape[1]), dim=1).indices
     missed = int((best != y[:, None]).all(1).sum())
-    return Evaluation(100 * wrong / n, 100 * missed / n, n, wilson(wrong, n))
+    return Evaluation(100 * wrong / n, 100 * missed / n, n, wilson(wrong, n), protocol)
 
 
 def wilson(k: int, n: int, z: float = 1.959964) -> tuple[float, float]:

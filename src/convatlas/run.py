@@ -4,6 +4,9 @@
     log.jsonl             a line for each thing worth plotting, and for each begin with its environment
     state.pt              step, errors, optimiser and generator; names the weights file that belongs to it
     weights*.safetensors  that file: weights-<step> while the run goes, weights.safetensors at its end
+    start.safetensors     the weights that it began with, if they are not the seed's
+    best-*.safetensors    while it goes, the weights of the least error on the pictures that are held back
+    scores.safetensors    the network's scores of the test pictures, at its end
     result.json           errors on the test pictures, time, environment; with report.html, of a finished run
 
 The one moment that counts is the renaming of state.pt: before it the old checkpoint stands whole, after it the new one.
@@ -19,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from io import BytesIO
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +30,19 @@ import numpy
 import safetensors.torch
 import torch
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
-from .data import source as source_of
 from .data.batches import Batches
+from .data.pictures import Pictures
 from .disk import named, whole
 from .evaluate import Evaluation, evaluate, scores
+from .metrics import metrics
 from .mistake import Mistake
 from .models import build
+from .models.net import Net
 from .recipes import Recipe
 from .recipes.text import decode, differences, encode
+from .sets import load_sets
 from .train import fit, machine
 
 LOG_LINES = 400  # of the loss, in a whole run
@@ -70,16 +77,20 @@ class Run:
     changed: dict[str, Any] = field(default_factory=dict)  # how the recipe was varied by whoever began the run, as text
     stopped: bool = field(default=False, init=False)
 
-    def net(self) -> nn.Module:
-        """The network with the weights that it began with: the seed's."""
+    def net(self) -> Net:
+        """The network with the weights that it began with: the seed's, or those of start.safetensors."""
         torch.manual_seed(self.seed)
-        return build(self.recipe.model, **dict(self.recipe.config))
+        net, start = build(self.recipe.model, **dict(self.recipe.config)), self.folder / "start.safetensors"
+        if self.recipe.tuning is None:
+            return net
+        net.load_state_dict(load_file(start))
+        return net.freeze(self.recipe.tuning.freeze or None)
 
-    def trained(self) -> nn.Module:
+    def trained(self) -> Net:
         """The network with the weights of the last checkpoint, in evaluation mode."""
         net = self.net()
         net.load_state_dict(load_file(self.folder / read_state(self.folder)["weights"]))
-        return net.eval()
+        return in_layout(net, self.recipe).eval()
 
     @property
     def finished(self) -> bool:
@@ -90,6 +101,10 @@ class Run:
         path = self.folder / "log.jsonl"
         lines = path.read_text().splitlines(keepends=True) if path.exists() else []
         return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def scores(self) -> Tensor:
+        """The scores (N, classes) of the test pictures that a finished run wrote."""
+        return load_file(self.folder / "scores.safetensors")["scores"]
 
     def stop(self) -> None:
         """Makes `go` end after the step it is at, with a checkpoint."""
@@ -130,12 +145,11 @@ class Session:
 
     def __init__(self, run: Run, save_every: float):
         self.run, self.recipe, self.save_every = run, run.recipe, save_every
-        source = source_of(self.recipe.data)
-        self.test = source.load("test")
-        self.batches = Batches(source.load("train"), self.recipe.batch, run.seed, self.recipe.preprocess, self.recipe.augment)
-        self.net = run.net()
+        self.sets, recipe = load_sets(self.recipe), self.recipe
+        self.batches = Batches(self.sets.train, recipe.batch, run.seed, recipe.preprocess, recipe.augment, self.sets.rows)
+        self.net = in_layout(run.net(), recipe)
         self.opt = self.recipe.optimiser(self.net)
-        self.step, self.errors, self.seconds = 0, [], 0.0
+        self.step, self.errors, self.seconds, self.best = 0, [], 0.0, ""
         self.loss, self.summed = torch.zeros(()), 0  # of the steps since the last line of the log
         self.told = 0.0  # the mean loss in that line
         if (run.folder / "state.pt").exists():
@@ -147,7 +161,7 @@ class Session:
         self.net.load_state_dict(load_file(self.run.folder / state["weights"]))
         self.opt.load_state_dict(state["optimiser"])
         torch.set_rng_state(state["generator"])
-        self.step, self.errors, self.seconds = state["step"], state["errors"], state["seconds"]
+        self.step, self.errors, self.seconds, self.best = state["step"], state["errors"], state["seconds"], state.get("best", "")
         self.loss, self.summed = state["loss"], state["summed"]
 
     def tidy(self) -> None:
@@ -162,29 +176,30 @@ class Session:
         """A checkpoint, its weights in a file called `weights`."""
         self.check()
         folder = self.run.folder
-        about = {"model": self.recipe.model}  # one entry: of several the order is left to chance, and equal weights are equal files
-        with whole(folder / weights) as draft:
-            draft.write_bytes(safetensors.torch.save(self.net.state_dict(), about))
+        write_weights(folder / weights, self.net, self.recipe.model)
         state = {
             "weights": weights,
             "optimiser": self.opt.state_dict(),
             "generator": torch.get_rng_state(),
-            **{key: getattr(self, key) for key in ("step", "errors", "seconds", "loss", "summed")},
+            **{key: getattr(self, key) for key in ("step", "errors", "seconds", "loss", "summed", "best")},
         }
         packed = BytesIO()
         torch.save(state, packed)
         with whole(folder / "state.pt") as draft:
             draft.write_bytes(packed.getbuffer())
-        for old in folder.glob("weights*.safetensors"):
-            if old.name != weights:
+        for old in (*folder.glob("weights*.safetensors"), *folder.glob("best-*.safetensors")):
+            if old.name not in (weights, self.best):
                 old.unlink()
 
     def go(self) -> Iterator[Progress]:
         self.note(event="begin", environment=environment())
+        if self.recipe.tuning and self.sets.watch and not self.errors:
+            self.measure()  # of the start, so that training never ends with worse
         log_every = max(1, self.recipe.steps // LOG_LINES)
         begun = saved = shown = time.perf_counter()
         before, first = self.seconds, self.step
-        for step in fit(self.net, self.recipe, self.batches, self.opt, self.step, self.errors):
+        steps = iter(()) if self.over() else fit(self.net, self.recipe, self.batches, self.opt, self.step, self.errors)
+        for step in steps:
             self.step, now = step.n, time.perf_counter()
             self.loss += step.loss
             self.summed += 1
@@ -195,7 +210,7 @@ class Session:
                 if step.n % log_every == 0:
                     self.log_loss(progress)
                 yield progress
-            if step.n % self.recipe.test == 0 or step.n == self.recipe.steps:
+            if self.sets.watch and (step.n % self.recipe.test == 0 or step.n == self.recipe.steps):
                 paused = time.perf_counter()
                 self.measure()
                 begun += time.perf_counter() - paused  # seconds are those of training
@@ -204,8 +219,10 @@ class Session:
                 saved = time.perf_counter()
             if self.run.stopped:
                 return
+            if self.over():
+                break
         self.finish()
-        yield self.progress(0.0, self.recipe.steps * self.recipe.batch / max(self.seconds, 1e-9))
+        yield self.progress(0.0, self.step * self.recipe.batch / max(self.seconds, 1e-9))
 
     def progress(self, rate: float, speed: float) -> Progress:
         loss = float(self.loss) / self.summed if self.summed else self.told
@@ -222,22 +239,45 @@ class Session:
         self.note(step=now.step, loss=now.loss, rate=now.rate, seconds=round(now.seconds, 3), images_per_s=round(now.images_per_s, 1))
         self.loss, self.summed, self.told = torch.zeros(()), 0, now.loss
 
-    def measure(self) -> Evaluation:
-        found = evaluate(scores(self.net, self.test.x, self.recipe.preprocess), self.test.y)
-        self.errors.append(found.top1_error)
-        self.note(step=self.step, test_error=found.top1_error, seconds=round(self.seconds, 3))
-        return found
+    def measure(self) -> None:
+        """The error on the pictures that are watched: a run's test pictures, or those that were held back for it."""
+        error = self.errors_on(self.sets.watch or self.sets.test)[0].top1_error
+        if self.recipe.tuning and error <= min(self.errors, default=inf):
+            self.best = f"best-{self.step}.safetensors"
+            write_weights(self.run.folder / self.best, self.net, self.recipe.model)
+        self.errors.append(error)
+        kind = "held_error" if self.recipe.tuning else "test_error"
+        self.note(step=self.step, **{kind: error}, seconds=round(self.seconds, 3))
+
+    def errors_on(self, pictures: Pictures) -> tuple[Evaluation, Tensor]:
+        found = scores(self.net, pictures.x, self.recipe.preprocess, protocol=self.recipe.protocol)
+        return evaluate(found, pictures.y, self.recipe.protocol), found
+
+    def over(self) -> bool:
+        """Whether the error on the pictures held back has not fallen for as long as the recipe waits."""
+        if self.recipe.tuning is None or not self.errors:
+            return False
+        return self.errors[::-1].index(min(self.errors)) >= self.recipe.tuning.patience
 
     def finish(self) -> None:
+        if self.best:
+            self.net.load_state_dict(load_file(self.run.folder / self.best))
+            self.best = ""
         self.save("weights.safetensors")
-        found = evaluate(scores(self.net, self.test.x, self.recipe.preprocess), self.test.y)
+        test = self.sets.test
+        found, answers = self.errors_on(test)
+        with whole(self.run.folder / "scores.safetensors") as draft:
+            draft.write_bytes(safetensors.torch.save({"scores": answers.contiguous(), "y": test.y}))
         result = {
             "recipe": self.run.name,
             "seed": self.run.seed,
             **asdict(found),
+            "judged": self.sets.judged,
             "published": self.recipe.published,
+            "steps": self.step,
             "seconds": round(self.seconds, 2),
-            "images_per_s": round(self.recipe.steps * self.recipe.batch / max(self.seconds, 1e-9), 1),
+            "images_per_s": round(self.step * self.recipe.batch / max(self.seconds, 1e-9), 1),
+            "metrics": asdict(metrics(answers, test.y, test.classes)),
             "environment": environment(),
         }
         with whole(self.run.folder / "result.json") as draft:
@@ -249,13 +289,44 @@ class Session:
             file.write(json.dumps(line) + "\n")
 
 
-def begin(folder: Path, name: str, recipe: Recipe, seed: int = 0, changed: dict[str, Any] | None = None) -> Run:
-    """A new run in `folder`, which is made. Raises Mistake if there is anything in it already or it cannot be written."""
+def in_layout(net: Net, recipe: Recipe) -> Net:
+    return net.to(memory_format=torch.channels_last) if recipe.layout == "channels_last" else net
+
+
+def write_weights(path: Path, net: nn.Module, model: str) -> None:
+    about = {"model": model}  # one entry: of several the order is left to chance, and equal weights are equal files
+    tensors = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
+    with whole(path) as draft:
+        draft.write_bytes(safetensors.torch.save(tensors, about))
+
+
+def free(folder: Path) -> None:
+    """Raises Mistake if there is anything in the folder."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         held = "holds another run" if (folder / "recipe.json").exists() else "is there already and is not empty"
         raise Mistake(f"{folder} {held}. Go on with it by --resume {folder}, or choose another place by --out DIR.")
+
+
+def begin(
+    folder: Path,
+    name: str,
+    recipe: Recipe,
+    seed: int = 0,
+    changed: dict[str, Any] | None = None,
+    start: nn.Module | None = None,
+    told: dict[str, Any] | None = None,
+) -> Run:
+    """A new run in `folder`, which is made. Raises Mistake if there is anything in it already or it cannot be written.
+
+    A recipe for weights from elsewhere needs the network with these, `start`. `told` is the first line of the log.
+    """
+    free(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if start is not None:
+            write_weights(folder / "start.safetensors", start, recipe.model)
+        if told is not None:
+            (folder / "log.jsonl").write_text(json.dumps(told) + "\n")
         with whole(folder / "recipe.json") as draft:
             written = {"name": name, "seed": seed, "changed": changed or {}, "convatlas": version("convatlas"), "recipe": encode(recipe)}
             draft.write_text(json.dumps(written, indent=1) + "\n")

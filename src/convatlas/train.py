@@ -38,19 +38,37 @@ def fit(
     opt = opt or recipe.optimiser(net)
     for n in range(start, recipe.steps):
         if not net.training:
-            net.train()
+            learn(net, recipe)
         recipe.optimiser.look(opt, net, batches, n)
         x, y = batches[n]
         rate = recipe.rate(n, recipe.steps, errors)
         for group in opt.param_groups:
-            group["lr"] = rate
-        loss = recipe.loss(net(x), y)
+            group["lr"] = rate * group.get("scale", 1.0)
+        loss = step_loss(net, recipe, x, y)
         opt.zero_grad()
         loss.backward()
         opt.step()
         if isinstance(net, Net):
             net.after_step()
         yield Step(n + 1, loss.detach(), rate)
+
+
+def step_loss(net: nn.Module, recipe: Recipe, x: Tensor, y: Tensor) -> Tensor:
+    """The loss of a batch, in the recipe's precision and layout of memory."""
+    if recipe.layout == "channels_last":
+        x = x.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+        found = net(x)
+    return recipe.loss(found.float(), y)
+
+
+def learn(net: nn.Module, recipe: Recipe) -> None:
+    """Training mode, but for batch norms whose statistics the recipe keeps."""
+    net.train()
+    if recipe.tuning is not None and recipe.tuning.kept_norms:
+        for layer in net.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.eval()
 
 
 @contextmanager

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from cyclopts import App
 
 from ..mistake import Mistake
-from . import atlas, runs, use
+from . import atlas, finetune, runs, use
 from .data import data
 from .output import complain
 
 app = App(name="convatlas", help=__doc__, version_flags=("--version",))
 
-ATLAS = (atlas.models, atlas.show, atlas.diagram, atlas.check)
-for verb in (*ATLAS, data, runs.recipes, runs.train, use.weights, use.predict, use.eval_, atlas.adopt):
+for verb in (
+    *(atlas.models, atlas.show, atlas.diagram, atlas.check, atlas.adopt, data),
+    *(runs.recipes, runs.train, finetune.finetune, use.weights, use.predict, use.eval_),
+):
     app.command(verb, name=verb.__name__.rstrip("_"))
 
 

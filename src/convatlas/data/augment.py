@@ -25,6 +25,29 @@ class Shift:
         return windows[torch.arange(n), :, down, right]
 
 
+@dataclass(frozen=True)
+class Flip:
+    """Each picture mirrored, left for right, with this chance."""
+
+    chance: float = 0.5
+
+    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
+        turned = torch.rand(len(x), generator=generator) < self.chance
+        return torch.where(turned.view(-1, 1, 1, 1), x.flip(3), x)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square of `size` pixels cut from each picture at a place drawn evenly; a side that is smaller stays as it is."""
+
+    size: int
+
+    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
+        spare = [max(0, side - self.size) for side in x.shape[2:]]
+        down, right = (torch.randint(s + 1, (len(x),), generator=generator).tolist() for s in spare)
+        return torch.stack([p[:, i : i + self.size, j : j + self.size] for p, i, j in zip(x, down, right, strict=True)])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Affine:
     """Small planar distortions, each drawn evenly from minus to plus its bound; LeCun et al. 1998, section III-A.

@@ -10,7 +10,9 @@ from torch.nn.functional import pad
 from .augment import Augment
 from .pictures import Pictures
 
-BLOCK = 2048  # pictures that are gathered, augmented and normalised together: large enough to cost little, small enough to stay in cache
+BLOCK = (
+    2048 * 32 * 32
+)  # pixel values that are gathered, augmented and normalised together: enough to cost little, few enough to stay in cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,7 @@ class Batches:
 
     The pictures come pass after pass, each pass in an order of its own; a batch may reach from one pass into the next,
     so that in n passes every picture is seen n times. Reading `batches[n]` for growing n is fast, for any n is possible.
+    With `among` (M,) int64 a pass goes through these places in `pictures`, of which some may stand there more than once.
     """
 
     pictures: Pictures
@@ -67,12 +70,13 @@ class Batches:
     seed: int
     preprocess: Preprocess
     augment: tuple[Augment, ...] = ()
+    among: Tensor | None = None
     block: tuple[int, Tensor, Tensor] = field(init=False, default=(-1, torch.empty(0), torch.empty(0)))
 
     def __post_init__(self) -> None:
         self.x = self.preprocess.place(self.pictures.x)
-        self.order = Order(len(self.pictures), self.seed)
-        self.per_block = max(1, BLOCK // self.batch) * self.batch
+        self.order = Order(len(self.pictures) if self.among is None else len(self.among), self.seed)
+        self.per_block = max(1, BLOCK // (self.x[0].numel() * self.batch)) * self.batch
 
     def __getitem__(self, n: int) -> tuple[Tensor, Tensor]:
         number, start = divmod(n * self.batch, self.per_block)
@@ -84,6 +88,7 @@ class Batches:
     def make(self, number: int) -> tuple[Tensor, Tensor]:
         """Block `number` of the row: pictures as the network takes them, and their classes."""
         rows = self.order.rows(number * self.per_block, self.per_block)
+        rows = rows if self.among is None else self.among[rows]
         x = self.x[rows].float()
         for n, augment in enumerate(self.augment):
             x = augment(x, generator(self.seed, number, n))

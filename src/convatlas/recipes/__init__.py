@@ -116,12 +116,46 @@ class Loss(Protocol):
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """Softmax cross-entropy; `smoothing` is the share of the target that all classes have in common."""
+    """Softmax cross-entropy; `smoothing` is the share of the target that all classes have in common, `weights` what each class counts."""
 
     smoothing: float = 0.0
+    weights: tuple[float, ...] = ()
 
     def __call__(self, scores: Tensor, target: Tensor) -> Tensor:
-        return cross_entropy(scores, target, label_smoothing=self.smoothing)
+        weight = scores.new_tensor(self.weights) if self.weights else None
+        return cross_entropy(scores, target, weight, label_smoothing=self.smoothing)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """What a recipe says besides when a network that has learned elsewhere is trained on pictures of one's own.
+
+    The run's folder holds the weights that it begins with, start.safetensors; `weights` says where they came from. `drawn` is the
+    seed of whatever split is drawn. With `held` the val pictures are not learned from but watched: training ends when their error
+    has not fallen for `patience` measurements, and the last weights of the least error are the run's. Without, the last ones are.
+    `folds` above 0: train and val together are dealt out, and the run is judged by the `fold`-th part, counted from 0.
+    `balance` is "weights" (in the loss) or "sampling" (rarer classes more often) against classes of unequal size, or "none".
+    """
+
+    weights: str
+    classes: tuple[str, ...]
+    drawn: int = 0
+    held: bool = True
+    patience: int = 5
+    folds: int = 0
+    fold: int = 0
+    balance: str = "none"
+    kept_norms: bool = False  # batch norms keep the statistics that they came with
+    freeze: str = ""  # the last stage that does not learn
+
+    def __post_init__(self) -> None:
+        if self.balance not in ("none", "weights", "sampling"):
+            raise Mistake(f"balance is {self.balance!r}; it must be none, weights or sampling.")
+        if self.folds == 1 or not 0 <= self.fold < max(1, self.folds):
+            raise Mistake(f"fold {self.fold} of {self.folds} does not exist; there must be at least 2, counted from 0.")
+
+
+CHOICES = {"precision": ("float32", "bfloat16"), "layout": ("plain", "channels_last"), "protocol": ("single view", "flip")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +164,9 @@ class Recipe:
 
     `test` is the number of steps between two measurements of the test error, `threads` how many processor threads a
     step may use (None: all), `config` changes to the network's settings, and `published` the top-1 error in percent
-    that the source reports, None where it reports none.
+    that the source reports, None where it reports none. `precision` is "float32" or "bfloat16" (in the products of a step, where
+    torch's autocast has them), `layout` of pictures and maps in memory "plain" or "channels_last". `protocol` of testing is
+    "single view" or "flip": the mean probability of a picture and its mirror image. `steps` are 0 where only the start is tested.
     """
 
     source: str
@@ -147,11 +183,19 @@ class Recipe:
     config: tuple[tuple[str, str | int | float | bool], ...] = ()
     threads: int | None = None
     published: float | None = None
+    precision: str = "float32"
+    layout: str = "plain"
+    protocol: str = "single view"
+    tuning: Tuning | None = None
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "test", "threads"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise Mistake(f"recipe.{name} is {value}; it must be at least 1.")
+            least = 0 if name == "steps" and self.tuning else 1
+            if (value := getattr(self, name)) is not None and value < least:
+                raise Mistake(f"recipe.{name} is {value}; it must be at least {least}.")
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise Mistake(f"recipe.{name} is {getattr(self, name)!r}; it must be one of: {', '.join(known)}.")
 
 
 from . import lenet  # noqa: E402  (the families' files need the words above)

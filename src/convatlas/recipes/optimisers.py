@@ -10,6 +10,7 @@ from torch.func import functional_call
 from ..data.batches import Batches
 from ..mistake import Mistake
 from ..models.lenet import RBF
+from ..models.net import Net
 
 
 class Optimiser(Protocol):
@@ -30,6 +31,25 @@ class SGD:
 
     def __call__(self, net: nn.Module) -> torch.optim.Optimizer:
         return torch.optim.SGD(net.parameters(), lr=0.0, momentum=self.momentum, weight_decay=self.decay, nesterov=self.nesterov)
+
+    def look(self, opt: torch.optim.Optimizer, net: nn.Module, batches: Batches, n: int) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class AdamW:
+    """Adam with weight decay apart from the gradient (Loshchilov & Hutter 2017, arXiv:1711.05101), for a `Net`.
+
+    Each stage learns at `layer_decay` times the rate of the one after it; biases and norms do not decay.
+    """
+
+    decay: float = 0.01
+    layer_decay: float = 1.0
+    betas: tuple[float, float] = (0.9, 0.999)
+
+    def __call__(self, net: nn.Module) -> torch.optim.Optimizer:
+        groups = net.param_groups(0.0, self.decay, self.layer_decay) if isinstance(net, Net) else net.parameters()
+        return torch.optim.AdamW(groups, lr=0.0, betas=self.betas, weight_decay=self.decay, foreach=True)
 
     def look(self, opt: torch.optim.Optimizer, net: nn.Module, batches: Batches, n: int) -> None:
         pass

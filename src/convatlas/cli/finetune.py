@@ -1,0 +1,163 @@
+"""The verb that teaches a network with weights from elsewhere one's own pictures."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from ..mistake import Mistake
+from .output import Json, print_json
+
+if TYPE_CHECKING:
+    from ..finetune import Tell, Wish
+    from ..run import Run
+
+
+def finetune(
+    model: str,
+    data: Path,
+    *,
+    weights: Path | None = None,
+    out: Path | None = None,
+    probe: Annotated[bool, Parameter(negative=())] = False,
+    passes: int = 12,
+    size: int | None = None,
+    batch: int = 32,
+    rate: float = 3e-4,
+    freeze: str = "",
+    balance: Literal["none", "weights", "sampling"] = "none",
+    folds: int = 0,
+    tta: Annotated[bool, Parameter(negative=())] = False,
+    patience: int = 5,
+    seed: int = 0,
+    json: Json = False,
+) -> None:
+    """Teach a pretrained network your own pictures, test it, and write a report.
+
+    First a linear classifier on the network's features, then all layers from there, early ones slower. The val pictures are held back:
+    training ends when their error no longer falls, and the best weights are kept. What is not split is split by the seed.
+    Afterwards: `convatlas predict DIR PICTURES`. Ctrl-C ends with a checkpoint; `convatlas train --resume DIR` goes on.
+
+    Parameters
+    ----------
+    model
+        A name from `convatlas models`.
+    data
+        A folder with a folder of pictures for each class, a CSV of file and label, parquet, tar shards, idx files.
+    weights
+        A file of weights, or the folder that it is in; by default the network's published ones.
+    out
+        The run's folder, new or empty; by default runs/MODEL-DATA-seedN.
+    probe
+        Only the linear classifier: quick, and the features are kept for the next time.
+    passes
+        Over the training pictures, at most.
+    size
+        Side of the pictures in pixels; by default what the weights were trained for. In training an eighth is cut off.
+    batch
+        Pictures in a step.
+    rate
+        The highest learning rate of the last layer.
+    freeze
+        The last stage that does not learn; `convatlas show MODEL` names them.
+    balance
+        Against classes of unequal size: weights in the loss, or rarer classes more often.
+    folds
+        Deal train and val out into so many parts, and train as many networks, each judged by the part that it never saw.
+    tta
+        Test each picture as it is and mirrored.
+    patience
+        Passes without a lower error on the held-back pictures, after which training ends.
+    seed
+        Of the split, the order of the pictures and their changes.
+    """
+    from ..finetune import Wish, write_folds
+
+    for name, value, least in (("passes", passes, 1), ("batch", batch, 1), ("patience", patience, 1), ("size", size or 32, 32)):
+        if value < least:
+            raise Mistake(f"--{name} is {value}; it must be at least {least}.")
+    net, taken = first(model, weights)
+    wish = Wish(
+        size=size or taken["size"], passes=0 if probe else passes, batch=batch, rate=rate, patience=patience, balance=balance,
+        folds=folds, freeze=freeze, tta=tta, seed=seed,
+    )  # fmt: skip
+    folder = out or Path("runs") / f"{model}-{data.resolve().name}{'-probe' if probe else ''}-seed{seed}"
+    rest = {key: taken[key] for key in ("weights", "mean", "std", "config")}
+    runs = [train(folder / f"fold{i + 1}", model, net, data, wish, rest, i, json) for i in range(folds)]
+    if not folds:
+        runs = [train(folder, model, net, data, wish, rest, None, json)]
+    if folds:
+        found = write_folds(folder, runs)
+        print_json(found | {"folder": str(folder)}) if json else say_folds(found, folder)
+    else:
+        from ..report import report
+
+        page, result = report(runs[0]), runs[0].result()
+        print_json(result | {"folder": str(folder), "report": str(page)}) if json else say(runs[0], result, page)
+
+
+def first(model: str, weights: Path | None) -> tuple[Any, dict[str, Any]]:
+    """The network with the weights that it begins with, and how these want their pictures."""
+    from ..pretrained import choose, fetch
+    from ..weights import network_of
+
+    known = choose(model)
+    net = network_of(known.model, fetch(known, weights) if weights is None or weights.is_dir() else weights)
+    photo = known.photo
+    about = {"weights": str(weights or known.name), "size": photo.size, "mean": photo.mean, "std": photo.std}
+    return net, about | {"config": {}}
+
+
+def train(
+    folder: Path, model: str, net: Any, data: Path, wish: "Wish", rest: dict[str, Any], fold: int | None, quiet: bool
+) -> "Run":  # fmt: skip
+    """The finished run in `folder`; one of several folds goes on where it was interrupted."""
+    from copy import deepcopy
+
+    from ..finetune import features_folder, going
+    from ..finetune import finetune as begun
+    from ..watch import follow
+
+    run = None if fold is None else going(folder, wish, model, data, fold)
+    if run is None:
+        with telling(quiet) as tell:
+            run = begun(folder, model, deepcopy(net), data, wish, cache=features_folder(), fold=fold or 0, tell=tell, **rest)
+    if not run.finished and not follow(run, 20.0, quiet=quiet):
+        how = "the same words again" if fold is not None else f"convatlas train --resume {folder}"
+        print(f"Stopped. Go on with: {how}", file=sys.stderr)
+        sys.exit(130)
+    return run
+
+
+@contextmanager
+def telling(quiet: bool) -> Iterator["Tell | None"]:
+    """A bar for the pictures that go through the network before training begins; nothing off a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True, quiet=quiet)
+    if not console.is_terminal:
+        yield None
+        return
+    with Progress(console=console, transient=True) as shown:
+        task = shown.add_task("features", total=None)
+        yield lambda done, of: shown.update(task, completed=done, total=of)
+
+
+def say(run: "Run", result: dict[str, Any], page: Path) -> None:
+    low, high = result["interval"]
+    print(
+        f"{run.name}, seed {run.seed}: {result['top1_error']:.2f} % {result['judged']} error "
+        f"(95 % interval {low:.2f} to {high:.2f}, n = {result['n']:,}), macro AP {100 * result['metrics']['macro_ap']:.1f} %"
+    )
+    print(f"{result['seconds']:.1f} s of training. Look at {page}; convatlas predict {run.folder} PICTURES")
+
+
+def say_folds(found: dict[str, Any], folder: Path) -> None:
+    low, high = found["interval_over_folds"]
+    each = ", ".join(f"{error:.2f}" for error in found["errors"])
+    print(f"{found['top1_error']:.2f} % error over {found['n']:,} pictures, each judged by a network that had not seen it")
+    print(f"folds: {each}; mean {found['mean']:.2f} % (95 % interval {low:.2f} to {high:.2f}). In {folder}/fold*")

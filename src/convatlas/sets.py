@@ -1,0 +1,109 @@
+"""Which pictures a run learns from, which it is watched by and which it is judged by."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .data import source
+from .data.batches import generator
+from .data.listed import Listed, opened
+from .data.pictures import Pictures
+from .mistake import Mistake
+from .recipes import Recipe, Tuning
+
+WATCHED = 0.1  # of each class, where no val pictures are left to watch
+
+
+@dataclass(frozen=True)
+class Sets:
+    """A pass goes through the places `rows` of `train`, all of them if None. `watch` is None where nothing is held back.
+
+    `judged` in words: "test", "val" where no test picture has a label, or "fold 2 of 5".
+    """
+
+    train: Pictures
+    rows: Tensor | None
+    watch: Pictures | None
+    test: Pictures
+    judged: str = "test"
+
+
+def load_sets(recipe: Recipe) -> Sets:
+    """The pictures of a recipe, in memory. A source in the package is watched by its test pictures, as its paper did."""
+    if recipe.tuning is None:
+        pictures = source(recipe.data)
+        test = pictures.load("test")
+        return Sets(pictures.load("train"), None, test, test)
+    tuning, size = recipe.tuning, recipe.preprocess.size
+    listed = {name: labelled(part) for name, part in opened(recipe.data, tuning.drawn).items()}
+    train = listed.get("train")
+    if train is None or not len(train):
+        raise Mistake(f"{recipe.data} has no pictures to learn from: none in train has a label.")
+    parts = {name: part.pictures(size) for name, part in listed.items() if len(part)}
+    if tuning.folds:
+        return folded(together(parts["train"], parts.get("val")), tuning)
+    val, test = parts.get("val"), parts.get("test")
+    judged = test or val
+    if judged is None:
+        raise Mistake(f"{recipe.data} has no pictures to be judged by; one class needs at least three.")
+    learned = parts["train"] if tuning.held or test is None else together(parts["train"], val)
+    rows = evened(learned.y, torch.arange(len(learned))) if tuning.balance == "sampling" else None
+    return Sets(learned, rows, val if tuning.held else None, judged, "test" if test else "val")
+
+
+def labelled(listed: Listed) -> Listed:
+    """Those of known class; of a competition's test pictures none is."""
+    known = listed.y >= 0
+    return listed if known.all() else listed.subset(known.nonzero()[:, 0])
+
+
+def together(a: Pictures, b: Pictures | None) -> Pictures:
+    return a if b is None else Pictures(torch.cat([a.x, b.x]), torch.cat([a.y, b.y]), a.classes)
+
+
+def folded(pool: Pictures, tuning: Tuning) -> Sets:
+    """One fold to be judged by, the others to learn from; of these a tenth of each class is watched, if anything is."""
+    part = deal(pool.y, tuning.folds, tuning.drawn)
+    inside = (part != tuning.fold).nonzero()[:, 0]
+    watched = share(pool.y[inside], WATCHED if tuning.held else 0.0, tuning.drawn)
+    rows = inside[~watched]
+    rows = evened(pool.y, rows) if tuning.balance == "sampling" else rows
+    watch, test = (Pictures(pool.x[at], pool.y[at], pool.classes) for at in (inside[watched], (part == tuning.fold).nonzero()[:, 0]))
+    return Sets(pool, rows, watch if tuning.held else None, test, f"fold {tuning.fold + 1} of {tuning.folds}")
+
+
+def deal(y: Tensor, folds: int, seed: int) -> Tensor:
+    """(N,): the fold of each picture, in 0..folds-1, drawn by `seed`.
+
+    Each class is dealt out as evenly as it can be, and the next goes on where it ended: so the folds are even as well.
+    """
+    order = torch.randperm(len(y), generator=generator(seed, folds))
+    order = order[y[order].argsort(stable=True)]
+    part = torch.empty_like(y)
+    part[order] = torch.arange(len(y)) % folds
+    return part
+
+
+def share(y: Tensor, part: float, seed: int) -> Tensor:
+    """(N,) bool: true for this part of each class, rounded, drawn by `seed`; of every class at least one picture is not."""
+    chosen = torch.zeros(len(y), dtype=torch.bool)
+    order = torch.randperm(len(y), generator=generator(seed))
+    for c in y.unique():
+        rows = order[y[order] == c]
+        chosen[rows[: min(round(part * len(rows)), len(rows) - 1)]] = True
+    return chosen
+
+
+def evened(y: Tensor, rows: Tensor) -> Tensor:
+    """`rows`, those of the rarer classes so often that all classes of y[rows] are equally frequent."""
+    of = y[rows]
+    most = int(of.bincount().max())
+    return torch.cat([rows[of == c].repeat(-(-most // int((of == c).sum())))[:most] for c in of.unique()])
+
+
+def class_weights(y: Tensor, classes: int) -> Tensor:
+    """(classes,): each class in inverse proportion to how often it occurs in y, mean 1 over the pictures; 0 for one that never does."""
+    counts = y.bincount(minlength=classes)
+    present = int((counts > 0).sum())
+    return torch.where(counts > 0, len(y) / (present * counts.clamp_min(1)), 0.0)
