@@ -12,7 +12,7 @@ import torch
 
 from convatlas import pretrained
 from convatlas.mistake import Mistake
-from convatlas.models import build
+from convatlas.models import MODELS, build
 from convatlas.pretrained import cache_folder, choose, fetch, kin_of, load_weights, of, table
 from convatlas.weights import TIMM, TORCHVISION, counted, peer, twins
 
@@ -86,6 +86,7 @@ def test_a_network_without_weights_names_those_of_the_same_shapes():
         choose("nothing")
 
 
+@pytest.mark.slow
 def test_the_kin_that_are_named_have_the_same_shapes_and_are_other_networks():
     named = {name: kin_of(name) for name in MODELS if not of(name)}
     named = {name: kin for name, kin in named.items() if kin}
