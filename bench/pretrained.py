@@ -1,6 +1,6 @@
-"""The accuracy of pretrained weights on a folder of pictures with labels.csv, with our own preprocessing, into results/bench/pretrained.json.
+"""The accuracy of pretrained weights on labelled pictures, with our own preprocessing, into results/bench/pretrained.json.
 
-python bench/pretrained.py FOLDER [MODEL...]
+python bench/pretrained.py PLACE [MODEL...]
 
 Of pictures that are probably training pictures this pins the port; it is no validation accuracy.
 """
