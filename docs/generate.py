@@ -54,6 +54,17 @@ def speed() -> str:
     return "\n".join(rows)
 
 
+def seen() -> str:
+    bench = json.loads((HERE / "results" / "bench" / "pretrained.json").read_text())
+    rows = ["| weights | top-1 | 95 % interval | top-5 | 95 % interval | n |", "|---|---|---|---|---|---|"]
+    for row in bench["rows"]:
+        (a, b), (c, d) = row["top1_interval"], row["top5_interval"]
+        rows.append(
+            f"| `{row['weights']}` | {row['top1']:.1f} % | {a:.1f} to {b:.1f} | {row['top5']:.1f} % | {c:.1f} to {d:.1f} | {row['n']} |"
+        )
+    return "\n".join([*rows, "", bench["note"]])
+
+
 def length(path: Path) -> tuple[int, int, int]:
     """Lines; those that are neither blank nor comment nor docstring; and the lines of the longest function, its decorators not counted."""
     nodes = list(ast.walk(ast.parse(path.read_text())))
@@ -124,7 +135,7 @@ def filled(path: Path, tables: dict[str, str]) -> str:
 
 def main() -> None:
     pages = {
-        HERE / "README.md": filled(HERE / "README.md", {"runs": runs(), "speed": speed()}),
+        HERE / "README.md": filled(HERE / "README.md", {"runs": runs(), "speed": speed(), "pretrained": seen()}),
         HERE / "docs" / "architecture.md": filled(HERE / "docs" / "architecture.md", {"lengths": lengths()}),
         HERE / "docs" / "commands.md": commands(),
         HERE / "src" / "convatlas" / "catalogue.json": catalogue(),

@@ -43,7 +43,7 @@ ARROWS = {
     "cli": {"mistake", "models", "analysis", "rules", "catalogue", "check", "diagram", "weights"}
     | {"recipes", "data", "evaluate", "run", "pretrained", "trained", "predict", "report", "watch", "sets", "finetune"},
     "__main__": {"cli"},
-    "__init__": {"analysis", "models", "recipes", "train", "trained", "weights"},
+    "__init__": {"analysis", "models", "recipes", "run", "train", "trained", "weights"},
 }
 
 

@@ -1,6 +1,7 @@
 """Published weights: the table, where files are looked for, and what is never loaded."""
 
 import hashlib
+import re
 import threading
 from dataclasses import replace
 from functools import partial
@@ -12,7 +13,7 @@ import torch
 
 from convatlas import pretrained
 from convatlas.mistake import Mistake
-from convatlas.models import build
+from convatlas.models import MODELS, build
 from convatlas.pretrained import cache_folder, choose, fetch, kin_of, load_weights, of, table
 from convatlas.weights import TIMM, TORCHVISION, counted, peer, twins
 
@@ -86,6 +87,7 @@ def test_a_network_without_weights_names_those_of_the_same_shapes():
         choose("nothing")
 
 
+@pytest.mark.slow
 def test_the_kin_that_are_named_have_the_same_shapes_and_are_other_networks():
     named = {name: kin_of(name) for name in MODELS if not of(name)}
     named = {name: kin for name, kin in named.items() if kin}
@@ -176,6 +178,18 @@ def test_a_local_file_or_folder_needs_no_network_and_keeps_its_file(small, tmp_p
 def test_the_hash_of_a_file_with_the_wrong_network_is_not_enough(small, name, tmp_path):
     with pytest.raises(Mistake, match=f"does not fit {name}"):
         load_weights(replace(small, model=name), tmp_path / "server")
+
+
+def test_densenets_file_has_other_names_and_is_taken(tmp_path):
+    """torchvision's was written in 2017: norm.1 for norm1, and no count of batches."""
+    torch.manual_seed(4)
+    theirs = counted(peer("torchvision", "densenet121").state_dict())
+    old = {re.sub(r"(denselayer\d+\.(?:norm|conv))(\d)", r"\1.\2", name): tensor for name, tensor in theirs.items()}
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    torch.save(old, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    weights = choose("densenet121")
+    net = load_weights(replace(weights, file="old.pth", sha256=hashlib.sha256((tmp_path / "old.pth").read_bytes()).hexdigest()), tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(counted(net.state_dict()).values(), theirs.values(), strict=True))
 
 
 def test_tensorflows_padding_is_what_the_lite_weights_want():

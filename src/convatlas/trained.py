@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from .data import source
 from .data.batches import Preprocess
-from .data.imagenet import classes
 from .mistake import Mistake
 from .models import MODELS
-from .pretrained import choose, fetch, load_weights, of, table
+from .pretrained import Weights, choose, load_weights, of, table
 from .run import open_run
 from .weights import network_of
 
@@ -44,10 +43,28 @@ def load(what: str | Path, model: str | None = None, offline: bool = False) -> n
     if (path / "recipe.json").exists():
         return open_run(path).trained()
     if path.is_file():
-        return network_of(known(model or model_in(path), path), path).eval()
+        return of_file(path, model)
     if str(what) in table() or str(what).partition(".")[0] in MODELS:
         return load_weights(choose(str(what)), offline=offline)
     raise Mistake(f"{what} is neither a run's folder, nor a file of weights, nor a network from: convatlas weights.")
+
+
+def of_file(path: Path, model: str | None) -> nn.Module:
+    """The network with the weights in a file; one that has the name of a published file must be that file, and for its network."""
+    published = published_as(path)
+    said = model_in(path)
+    if model and said and model != said:
+        raise Mistake(f"{path} says that it is for {said}, not for {model}.")
+    if published is None:
+        return network_of(known(model or said, path), path).eval()
+    if model not in (None, published.model):
+        raise Mistake(f"{path} is {published.name}: weights for {published.model}, not for {model}.")
+    return load_weights(published, path)
+
+
+def published_as(path: Path) -> Weights | None:
+    """The weights that are published in a file of this name."""
+    return next((weights for weights in table().values() if weights.file == path.name), None)
 
 
 def model_in(file: Path) -> str | None:
@@ -76,12 +93,13 @@ def of_run(folder: Path) -> Trained:
 
 
 def of_weights(name: str, place: Path | None = None, offline: bool = False) -> Trained:
-    """Published weights by their name or their network's; or a file of one's own at `place`, for pictures as the published ones take."""
+    """Published weights by their name or their network's. With `place`, from there: their file, its folder, or a file of one's own,
+    which then sees pictures as the published weights do.
+    """
     weights = choose(name)
-    if place is not None and place.is_file() and place.name not in {w.file for w in of(weights.model)}:
-        net, named = network_of(weights.model, place).eval(), str(place)
+    if place is not None and place.is_file():
+        weights = next((w for w in of(weights.model) if w.file == place.name), weights)
+        net, named = of_file(place, weights.model), str(place)
     else:
-        weights = next((w for w in of(weights.model) if place and w.file == place.name), weights)
-        net, named = network_of(weights.model, fetch(weights, place, offline)).eval(), weights.name
-    photo = weights.photo
-    return Trained(named, net, 3, photo.place, photo.normalise, classes())
+        net, named = load_weights(weights, place, offline), weights.name
+    return Trained(named, net, 3, weights.photo.place, weights.photo.normalise, weights.classes)

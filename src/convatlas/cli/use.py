@@ -98,8 +98,6 @@ def predict(
         Do not ask the network for weights that are not here. CONVATLAS_OFFLINE=1 does the same.
     """
     from ..predict import expanded
-    from ..predict import predict as predicted
-    from ..predict import probabilities as answers
 
     words = list(images)
     if strange := [word for word in words if word.startswith("-") and word != "-"]:
@@ -114,41 +112,39 @@ def predict(
         raise Mistake("name at least one picture, folder or pattern, or - for a list of files on the input.")
     files = expanded(words, sys.stdin)
     trained = opened(run, model, weights, offline)
-    if csv is not None:
-        problems = write_table(csv, trained, watched(answers(trained, files), len(files)), probabilities)
-        if json:
-            print_json({"csv": str(csv), "pictures": len(files) - problems, "problems": problems})
-        else:
-            print(f"{len(files) - problems:,} of {len(files):,} pictures, seen by {trained.name}. Look at {csv}")
-    else:
-        rows = predicted(trained, files, top)
-        problems = print_rows(watched(rows, len(files)) if json else rows, json)
-    if problems:
+    if print_rows(trained, files, top, json) if csv is None else print_table(trained, files, csv, probabilities, json):
         sys.exit(2)
 
 
-def write_table(csv: Path, trained: "Trained", rows: Iterable, shares: bool) -> int:
-    from ..predict import write_csv
+def print_table(trained: "Trained", files: list[Path], csv: Path, shares: bool, json: bool) -> int:
+    """Writes the table and says so; gives the number of files that could not be read."""
+    from ..predict import probabilities, write_csv
 
-    return len([complain(str(error)) for error in write_csv(csv, trained, rows, shares)])
+    rows = watched(probabilities(trained, files), len(files))
+    problems = len([complain(str(error)) for error in write_csv(csv, trained, rows, shares)])
+    done = len(files) - problems
+    if json:
+        print_json({"csv": str(csv), "pictures": done, "problems": problems})
+    else:
+        print(f"{done:,} of {len(files):,} pictures, seen by {trained.name}. Look at {csv}")
+    return problems
 
 
-def print_rows(rows: Iterable[dict], json: bool) -> int:
-    """Prints what was seen, as it comes or as one document; gives the number of files that could not be read."""
+def print_rows(trained: "Trained", files: list[Path], top: int, json: bool) -> int:
+    """Prints what is seen, as it comes or as one document; gives the number of files that could not be read."""
+    from ..predict import predict
+
     kept, problems = [], 0
-    for row in rows:
+    rows = predict(trained, files, top)
+    for row in watched(rows, len(files)) if json else rows:
         problems += "error" in row
-        if json:
-            kept.append(row)
-        elif "error" in row:
+        kept.append(row)
+        if "error" in row:
             complain(row["error"])
-        else:
+        elif not json:
             print(f"{row['file']}: " + ", ".join(f"{p['label']} {100 * p['probability']:.1f} %" for p in row["predictions"]))
     if json:
         print_json(kept)
-        for row in kept:
-            if "error" in row:
-                complain(row["error"])
     return problems
 
 
@@ -163,8 +159,8 @@ def watched(rows: Iterable[T], count: int) -> Iterator[T]:
 
 def opened(run: Path | None, model: str | None, weights: str | None, offline: bool) -> "Trained":
     """The network that the words mean: a run's, or published weights. Raises Mistake."""
-    from ..pretrained import choose, table
-    from ..trained import known, model_in, of_run, of_weights
+    from ..pretrained import table
+    from ..trained import known, model_in, of_run, of_weights, published_as
 
     if run is not None:
         if model or weights:
@@ -178,8 +174,8 @@ def opened(run: Path | None, model: str | None, weights: str | None, offline: bo
     if place and not place.exists():
         raise Mistake(f"{weights} is neither weights from `convatlas weights` nor a file or folder.")
     if place and not model:
-        model = known(model_in(place), place)
-    return of_weights(choose(model or "").name, place, offline)
+        model = known(published.model if (published := published_as(place)) else model_in(place), place)
+    return of_weights(model or "", place, offline)
 
 
 def eval_(
