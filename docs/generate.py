@@ -1,5 +1,5 @@
 """Writes what is made from other things: the tables in README.md, from results/; that in docs/architecture.md, from the model files;
-docs/commands.md, from the command; the list of all networks, from the networks.
+docs/commands.md, from the command; the lists of all networks and of all pretrained weights.
 
 python docs/generate.py writes; with --check it only says what is stale, and exits with 1 if anything is.
 """
@@ -10,7 +10,9 @@ import os
 import subprocess
 import sys
 import tokenize
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent.parent
 
@@ -98,7 +100,17 @@ def commands() -> str:
 def catalogue() -> str:
     from convatlas.catalogue import counted
 
-    return "[\n" + ",\n".join(json.dumps(row) for row in counted()) + "\n]\n"
+    return a_line_each(counted())
+
+
+def pretrained() -> str:
+    from published import rows
+
+    return a_line_each(rows())
+
+
+def a_line_each(rows: Iterable[dict[str, Any]]) -> str:
+    return "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n"
 
 
 def filled(path: Path, tables: dict[str, str]) -> str:
@@ -116,6 +128,7 @@ def main() -> None:
         HERE / "docs" / "architecture.md": filled(HERE / "docs" / "architecture.md", {"lengths": lengths()}),
         HERE / "docs" / "commands.md": commands(),
         HERE / "src" / "convatlas" / "catalogue.json": catalogue(),
+        HERE / "src" / "convatlas" / "pretrained.json": pretrained(),
     }
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text() != text]
     for path in stale:

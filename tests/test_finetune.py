@@ -59,8 +59,17 @@ def done(place, tmp_path_factory):
 
 def test_a_run_in_a_folder_as_any_other(done):
     names = {path.name for path in done.folder.iterdir()}
-    files = {"recipe.json", "log.jsonl", "state.pt", "start.safetensors", "weights.safetensors", "scores.safetensors", "result.json", ".lock"}
-    assert names == files
+    files = {
+        "recipe.json",
+        "log.jsonl",
+        "state.pt",
+        "start.safetensors",
+        "weights.safetensors",
+        "scores.safetensors",
+        "result.json",
+        ".lock",
+    }
+    assert names == files | {"data_report.json"}
     result = done.result()
     assert result["judged"] == "test"
     assert result["top1_error"] < 40

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from .recipes import RECIPES as RECIPES
     from .recipes import Recipe as Recipe
     from .run import begin as begin
-    from .run import load as load
     from .train import fit as fit
+    from .trained import load as load
     from .weights import adopt as adopt
 
 NAMES = {
@@ -23,7 +23,7 @@ NAMES = {
     "begin": "run",
     "build": "models",
     "fit": "train",
-    "load": "run",
+    "load": "trained",
 }
 __all__ = ["MODELS", "RECIPES", "Recipe", "adopt", "analyse", "begin", "build", "fit", "load"]
 

@@ -1,31 +1,114 @@
 """What a trained network says of picture files."""
 
-from collections.abc import Iterator, Sequence
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
-from .data import source
+from .data.imagenet import classes, indices
+from .data.listed import Listed, spread
 from .data.pictures import read_picture
+from .disk import whole
 from .evaluate import scores
 from .mistake import Mistake
-from .run import Run
+from .trained import Trained
+
+T = TypeVar("T")
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}  # of what is taken out of a folder
 
 
-def predict(run: Run, files: Sequence[Path], top: int = 3) -> Iterator[dict[str, Any]]:
+def predict(trained: Trained, files: Iterable[Path], top: int = 3, batch: int = 32) -> Iterator[dict[str, Any]]:
     """For each file {"file", "predictions": [{"index", "label", "probability"}]}, the `top` most probable classes first.
 
     A file that cannot be read gives {"file", "error"} instead, and the others are still read.
     """
-    net, pictures = run.trained(), source(run.recipe.data)
-    classes = pictures.load("test").classes
-    for file in files:
-        try:
-            x = pictures.adapt(read_picture(file, pictures.channels))
-        except Mistake as error:
-            yield {"file": str(file), "error": str(error)}
+    for file, found in probabilities(trained, files, batch):
+        if isinstance(found, Mistake):
+            yield {"file": str(file), "error": str(found)}
             continue
-        probability, index = torch.softmax(scores(net, x[None], run.recipe.preprocess)[0], 0).topk(min(top, len(classes)))
-        rows = zip(index.tolist(), probability.tolist(), strict=True)
-        yield {"file": str(file), "predictions": [{"index": i, "label": classes[i], "probability": round(p, 6)} for i, p in rows]}
+        best, index = found.topk(min(top, len(trained.classes)))
+        rows = zip(index.tolist(), best.tolist(), strict=True)
+        labels = trained.classes
+        yield {"file": str(file), "predictions": [{"index": i, "label": labels[i], "probability": round(p, 6)} for i, p in rows]}
+
+
+def probabilities(trained: Trained, files: Iterable[Path], batch: int = 32) -> Iterator[tuple[Path, Tensor | Mistake]]:
+    """Each file with the probabilities (classes,) of what it shows, or the reason why it cannot be read; in their order."""
+    return answers(trained, list(files), lambda file: read_picture(file, trained.channels), batch)
+
+
+def answers(trained: Trained, items: Sequence[T], read: Callable[[T], Tensor], batch: int = 32) -> Iterator[tuple[T, Tensor | Mistake]]:
+    """The same of anything that `read` makes a picture (channels, H, W) uint8 of, or raises Mistake."""
+
+    def placed(item: T) -> tuple[T, Tensor | Mistake]:
+        try:
+            return item, trained.place(read(item))
+        except Mistake as error:
+            return item, error
+
+    for start in range(0, len(items), batch):
+        rows = list(spread(placed, items[start : start + batch]))
+        x = [picture for _, picture in rows if isinstance(picture, Tensor)]
+        said = iter(torch.softmax(scores(trained.net, torch.stack(x), trained.preprocess, protocol=trained.protocol), 1)) if x else iter(())
+        for item, picture in rows:
+            yield item, picture if isinstance(picture, Mistake) else next(said)
+
+
+def examine(trained: Trained, data: Listed) -> Iterator[tuple[str, Tensor | Mistake, int]]:
+    """Each labelled picture's name, its probabilities or why it cannot be read, and its class.
+
+    Raises Mistake for labels that are none of the network's classes.
+    """
+    if trained.channels != 3:
+        raise Mistake(f"{trained.name} reads grey pictures; eval --data gives coloured ones.")
+    meant = torch.tensor([*meanings(trained, data.classes), -1])
+    rows = [i for i, label in enumerate(data.y.tolist()) if label >= 0]
+    for i, found in answers(trained, rows, data.read):
+        yield data.names[i], found, int(meant[data.y[i]])
+
+
+def meanings(trained: Trained, labels: Sequence[str]) -> list[int]:
+    """The network's class for each label of a data set."""
+    if trained.classes == classes():
+        return indices(labels)
+    if strange := [label for label in labels if label not in trained.classes]:
+        raise Mistake(f"{strange[0]!r} is no class of {trained.name}; it has: {', '.join(trained.classes)}.")
+    return [trained.classes.index(label) for label in labels]
+
+
+def expanded(words: Iterable[str], lines: Iterable[str] = ()) -> list[Path]:
+    """The files that are meant: themselves, all pictures in a folder and its folders, what fits a pattern, and for "-" those in `lines`."""
+    named = chain.from_iterable((line.rstrip("\r\n") for line in lines) if word == "-" else (word,) for word in words)
+    return list(chain.from_iterable(files_at(word) for word in named if word))
+
+
+def files_at(word: str) -> list[Path]:
+    path = Path(word)
+    if path.is_dir():
+        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and not p.is_dir())
+        if not found:
+            raise Mistake(f"{path} holds no pictures: no file in it ends in {', '.join(sorted(SUFFIXES))}.")
+        return found
+    if not path.exists() and any(mark in word for mark in "*?["):
+        base = Path(path.anchor) if path.is_absolute() else Path()
+        return sorted(p for p in base.glob(str(path.relative_to(path.anchor))) if not p.is_dir()) or [path]
+    return [path]
+
+
+def write_csv(out: Path, trained: Trained, rows: Iterable[tuple[Path, Tensor | Mistake]], shares: bool = False) -> Iterator[Mistake]:
+    """A table of file and label, or of file and the probability of each class (`shares`). Yields what could not be read and is left out."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["file", *(trained.classes if shares else ["label"])])
+    for file, found in rows:
+        if isinstance(found, Mistake):
+            yield found
+        else:
+            table.writerow([file, *(f"{p:.6g}" for p in found.tolist())] if shares else [file, trained.classes[int(found.argmax())]])
+    with whole(out) as draft:
+        draft.write_text(text.getvalue(), encoding="utf-8", errors="surrogateescape")

@@ -346,11 +346,6 @@ def open_run(folder: Path) -> Run:
         raise Mistake(f"{folder / 'recipe.json'} is damaged ({error}).") from error
 
 
-def load(folder: str | Path) -> nn.Module:
-    """The network of the run in `folder`, with the weights of its last checkpoint, in evaluation mode."""
-    return open_run(Path(folder)).trained()
-
-
 def changed_since(run: Run, recipe: Recipe) -> list[str]:
     """Where `recipe` is another than the one that the run began with, a line for each field."""
     return differences(encode(run.recipe), encode(recipe))

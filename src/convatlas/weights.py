@@ -225,18 +225,23 @@ def convert(model: str, file: Path, out: Path | None = None) -> dict[str, Any]:
     out = out or Path(f"{file.stem}.safetensors")
     if out.exists():
         raise Mistake(f"{out} is there already and is not overwritten; choose another name by --out FILE.")
-    state, net = read_weights(file), build(model)
-    if file.suffix.lower() == ".safetensors":
-        state = in_order(model, net, state, file)
-    try:
-        adopt(net, state)
-    except Mistake as error:
-        raise Mistake(f"{file} does not fit {model}: {error}") from error
+    net = network_of(model, file)
     with whole(out) as draft:
         draft.write_bytes(safetensors.torch.save(net.state_dict(), {"model": model}))
     parameters = sum(p.numel() for p in net.parameters())
     tensors = len(counted(net.state_dict()))
     return {"model": model, "file": str(file), "out": str(out), "tensors": tensors, "parameters": parameters, "twins": twins(model)}
+
+
+def network_of(model: str, file: Path) -> Net:
+    """The network `model` with the weights in `file`. Raises ValueError for a model that does not exist, else as `convert`."""
+    state, net = read_weights(file), build(model)
+    if file.suffix.lower() == ".safetensors":
+        state = in_order(model, net, state, file)
+    try:
+        return adopt(net, state)
+    except Mistake as error:
+        raise Mistake(f"{file} does not fit {model}: {error}") from error
 
 
 def in_order(model: str, net: Net, state: dict[str, Tensor], file: Path) -> dict[str, Tensor]:

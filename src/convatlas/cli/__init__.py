@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from cyclopts import App
 
 from ..mistake import Mistake
-from . import atlas, finetune, runs
+from . import atlas, finetune, runs, use
 from .data import data
 from .output import complain
 
 app = App(name="convatlas", help=__doc__, version_flags=("--version",))
 
-for verb in (
-    *(atlas.models, atlas.show, atlas.diagram, atlas.check, atlas.adopt, data),
-    *(runs.recipes, runs.train, finetune.finetune, runs.eval_, runs.predict),
-):
+ATLAS = (atlas.models, atlas.show, atlas.diagram, atlas.check)
+for verb in (*ATLAS, runs.recipes, runs.train, finetune.finetune, use.weights, use.predict, use.eval_, data, atlas.adopt):
     app.command(verb, name=verb.__name__.rstrip("_"))
 
 

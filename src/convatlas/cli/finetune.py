@@ -20,7 +20,7 @@ def finetune(
     model: str,
     data: Path,
     *,
-    weights: Path | None = None,
+    weights: str | None = None,
     out: Path | None = None,
     probe: Annotated[bool, Parameter(negative=())] = False,
     passes: int = 12,
@@ -33,6 +33,8 @@ def finetune(
     tta: Annotated[bool, Parameter(negative=())] = False,
     patience: int = 5,
     seed: int = 0,
+    strict: Annotated[bool, Parameter(negative=())] = False,
+    offline: Annotated[bool, Parameter(negative=())] = False,
     json: Json = False,
 ) -> None:
     """Teach a pretrained network your own pictures, test it, and write a report.
@@ -48,7 +50,7 @@ def finetune(
     data
         A folder with a folder of pictures for each class, a CSV of file and label, parquet, tar shards, idx files.
     weights
-        A file of weights, or the folder that it is in; by default the network's published ones.
+        A name from `convatlas weights`, a file, or the folder that holds the published file; by default the network's own.
     out
         The run's folder, new or empty; by default runs/MODEL-DATA-seedN.
     probe
@@ -73,19 +75,23 @@ def finetune(
         Passes without a lower error on the held-back pictures, after which training ends.
     seed
         Of the split, the order of the pictures and their changes.
+    strict
+        Stop at the first file that cannot be used; without, data_report.json in the run's folder names them.
+    offline
+        Do not ask the network for weights that are not here. CONVATLAS_OFFLINE=1 does the same.
     """
     from ..finetune import Wish, write_folds
 
     for name, value, least in (("passes", passes, 1), ("batch", batch, 1), ("patience", patience, 1), ("size", size or 32, 32)):
         if value < least:
             raise Mistake(f"--{name} is {value}; it must be at least {least}.")
-    net, taken = first(model, weights)
+    net, taken = first(model, weights, offline)
     wish = Wish(
         size=size or taken["size"], passes=0 if probe else passes, batch=batch, rate=rate, patience=patience, balance=balance,
         folds=folds, freeze=freeze, tta=tta, seed=seed,
     )  # fmt: skip
     folder = out or Path("runs") / f"{model}-{data.resolve().name}{'-probe' if probe else ''}-seed{seed}"
-    rest = {key: taken[key] for key in ("weights", "mean", "std", "config")}
+    rest = {"strict": strict} | {key: taken[key] for key in ("weights", "mean", "std")}
     runs = [train(folder / f"fold{i + 1}", model, net, data, wish, rest, i, json) for i in range(folds)]
     if not folds:
         runs = [train(folder, model, net, data, wish, rest, None, json)]
@@ -99,16 +105,27 @@ def finetune(
         print_json(result | {"folder": str(folder), "report": str(page)}) if json else say(runs[0], result, page)
 
 
-def first(model: str, weights: Path | None) -> tuple[Any, dict[str, Any]]:
-    """The network with the weights that it begins with, and how these want their pictures."""
-    from ..pretrained import choose, fetch
+def first(model: str, weights: str | None, offline: bool) -> tuple[Any, dict[str, Any]]:
+    """The network with the weights that it begins with, and how these want their pictures; ImageNet's way for a file of one's own."""
+    from ..pretrained import choose, fetch, of, table
     from ..weights import network_of
 
-    known = choose(model)
-    net = network_of(known.model, fetch(known, weights) if weights is None or weights.is_dir() else weights)
-    photo = known.photo
-    about = {"weights": str(weights or known.name), "size": photo.size, "mean": photo.mean, "std": photo.std}
-    return net, about | {"config": {}}
+    if weights is not None and Path(weights).is_file():
+        published = of(model)
+        net, name = network_of(model, Path(weights)), weights
+        if not published:
+            mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+            return net, {"weights": name, "size": net.size, "mean": mean, "std": std}
+        photo = published[0].photo
+    else:
+        known = choose(weights if weights in table() else model)
+        if known.model != model:
+            raise Mistake(f"{weights} is not for {model}, but for {known.model}.")
+        if weights is not None and weights not in table() and not Path(weights).is_dir():
+            raise Mistake(f"{weights} is neither weights from `convatlas weights` nor a file or folder.")
+        place = None if weights is None or weights in table() else Path(weights)
+        net, name, photo = network_of(model, fetch(known, place, offline)), known.name, known.photo
+    return net, {"weights": name, "size": photo.size, "mean": photo.mean, "std": photo.std}
 
 
 def train(

@@ -1,4 +1,4 @@
-"""The verbs that train and use what was trained: recipes, train, eval, predict."""
+"""The verbs that train: recipes, train."""
 
 import sys
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from ..mistake import Mistake
-from .output import Json, complain, fitting, print_json, table
+from .output import Json, fitting, print_json, table
 
 if TYPE_CHECKING:
     from ..run import Run
@@ -96,70 +96,6 @@ def train(
         f"{run.name}, seed {run.seed}: {result['top1_error']:.2f} % test error (95 % interval {low:.2f} to {high:.2f}, n = {result['n']:,})"
     )
     print(f"{result['seconds']:.1f} s of training, {result['images_per_s']:,.0f} images/s. Look at {page}")
-
-
-def eval_(run: Path, *, json: Json = False) -> None:
-    """The test error of a run's last weights, measured anew.
-
-    Parameters
-    ----------
-    run
-        The folder of a run, finished or not.
-    """
-    from dataclasses import asdict
-
-    from ..evaluate import evaluate, scores
-    from ..run import open_run
-    from ..sets import load_sets
-
-    opened = open_run(run)
-    test, recipe = load_sets(opened.recipe).test, opened.recipe
-    found = evaluate(scores(opened.trained(), test.x, recipe.preprocess, protocol=recipe.protocol), test.y, recipe.protocol)
-    if json:
-        print_json(asdict(found))
-        return
-    low, high = found.interval
-    print(f"{found.top1_error:.2f} % top-1 error (95 % interval {low:.2f} to {high:.2f}), {found.top5_error:.2f} % top-5 error", end="")
-    print(f", {found.n:,} pictures, {found.protocol}")
-
-
-def predict(
-    *images: Path,
-    run: Path | None = None,
-    top: int = 3,
-    json: Json = False,
-) -> None:
-    """What a trained network sees in picture files: `convatlas predict RUN IMAGE...` or `convatlas predict IMAGE... --run RUN`.
-
-    Parameters
-    ----------
-    images
-        Picture files of any common kind; the first may be the run's folder.
-    run
-        The folder of a run, finished or not.
-    top
-        How many classes to name.
-    """
-    from ..predict import predict as predicted
-    from ..run import open_run
-
-    if run is None:
-        if not images or not images[0].is_dir():
-            raise Mistake("name a run: convatlas predict RUN IMAGE..., or convatlas predict IMAGE... --run RUN.")
-        run, *rest = images
-        images = tuple(rest)
-    if not images:
-        raise Mistake("name at least one picture.")
-    found = list(predicted(open_run(run), images, top))
-    if json:
-        print_json(found)
-    for row in found:
-        if not json and "predictions" in row:
-            print(f"{row['file']}: " + ", ".join(f"{p['label']} {100 * p['probability']:.1f} %" for p in row["predictions"]))
-        elif "error" in row:
-            complain(row["error"])
-    if any("error" in row for row in found):
-        sys.exit(2)
 
 
 def settle(run: "Run", recipe: str | None, changed: dict[str, Any], as_begun: bool) -> None:

@@ -1,0 +1,264 @@
+"""The verbs that use what was trained: weights, predict, eval."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+from cyclopts import Parameter
+
+from ..mistake import Mistake
+from .output import Json, complain, fitting, print_json, table
+
+if TYPE_CHECKING:
+    from ..trained import Trained
+
+T = TypeVar("T")
+Flag = Parameter(negative=())
+
+
+def weights(model: str = "*", *, json: Json = False) -> None:
+    """The pretrained weights there are. Of several for one network, the first is meant by the network's name.
+
+    Accuracies are in percent on ImageNet's validation pictures, as published.
+
+    Parameters
+    ----------
+    model
+        A network, part of its name, or a pattern such as "efficientnet*".
+    """
+    from dataclasses import asdict
+
+    from .. import pretrained
+
+    listed = pretrained.table().values()
+    if model in {w.model for w in listed} or model in pretrained.table():
+        rows = [w for w in listed if model in (w.model, w.name)]
+    else:
+        rows = [pretrained.table()[name] for name in fitting_or_kin(model, list(pretrained.table()))]
+    if json:
+        print_json([{**asdict(w), "here": str(place) if (place := pretrained.here(w)) else None} for w in rows])
+        return
+    cells = [
+        [w.name, size_of(w.bytes), w.licence, w.photo.size, share(w.top1), share(w.top5), "here" if pretrained.here(w) else "", w.origin]
+        for w in rows
+    ]
+    table(["name", "MB", "licence", "picture", "top-1", "top-5", "", "origin"], cells)
+
+
+def fitting_or_kin(model: str, names: list[str]) -> list[str]:
+    from ..models import MODELS
+    from ..pretrained import choose
+
+    if model in MODELS:
+        choose(model)  # which has none, and says who has
+    return fitting(model, names)
+
+
+def size_of(count: int | None) -> str:
+    return "?" if count is None else f"{count / 1e6:.1f}"
+
+
+def share(percent: float | None) -> str:
+    return "?" if percent is None else f"{percent:.1f}"
+
+
+def predict(
+    *images: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    model: str | None = None,
+    weights: str | None = None,
+    run: Path | None = None,
+    top: int = 3,
+    csv: Path | None = None,
+    probabilities: Annotated[bool, Flag] = False,
+    offline: Annotated[bool, Flag] = False,
+    json: Json = False,
+) -> None:
+    """What a trained network sees: `convatlas predict photo.jpg --model efficientnet_lite0`, or `convatlas predict RUN IMAGE...`.
+
+    What cannot be read is reported, the rest is answered, and the exit code is 2.
+
+    Parameters
+    ----------
+    images
+        Picture files, folders of them, patterns such as "*.jpg", or - for a list of files, one a line. The first may be a run's folder.
+    model
+        A network from `convatlas weights`, with its pretrained weights.
+    weights
+        Other weights for it: a name from `convatlas weights`, a file, or the folder that holds the published file.
+    run
+        The folder of a run, finished or not.
+    top
+        How many classes to name.
+    csv
+        Write a table of file and label here.
+    probabilities
+        With --csv: of file and the probability of each class.
+    offline
+        Do not ask the network for weights that are not here. CONVATLAS_OFFLINE=1 does the same.
+    """
+    from ..predict import expanded
+    from ..predict import predict as predicted
+    from ..predict import probabilities as answers
+
+    words = list(images)
+    if strange := [word for word in words if word.startswith("-") and word != "-"]:
+        raise Mistake(f"{strange[0]} is no option of predict; see convatlas predict --help.")
+    if probabilities and csv is None:
+        raise Mistake("--probabilities needs --csv FILE to write them to.")
+    if run is None and model is None and weights is None:
+        if not words or not (Path(words[0]) / "recipe.json").exists():
+            raise Mistake("name a network or a run: convatlas predict IMAGE... --model NAME, or convatlas predict RUN IMAGE...")
+        run = Path(words.pop(0))
+    if not words:
+        raise Mistake("name at least one picture, folder or pattern, or - for a list of files on the input.")
+    files = expanded(words, sys.stdin)
+    trained = opened(run, model, weights, offline)
+    if csv is not None:
+        problems = write_table(csv, trained, watched(answers(trained, files), len(files)), probabilities)
+        if json:
+            print_json({"csv": str(csv), "pictures": len(files) - problems, "problems": problems})
+        else:
+            print(f"{len(files) - problems:,} of {len(files):,} pictures, seen by {trained.name}. Look at {csv}")
+    else:
+        rows = predicted(trained, files, top)
+        problems = print_rows(watched(rows, len(files)) if json else rows, json)
+    if problems:
+        sys.exit(2)
+
+
+def write_table(csv: Path, trained: "Trained", rows: Iterable, shares: bool) -> int:
+    from ..predict import write_csv
+
+    return len([complain(str(error)) for error in write_csv(csv, trained, rows, shares)])
+
+
+def print_rows(rows: Iterable[dict], json: bool) -> int:
+    """Prints what was seen, as it comes or as one document; gives the number of files that could not be read."""
+    kept, problems = [], 0
+    for row in rows:
+        problems += "error" in row
+        if json:
+            kept.append(row)
+        elif "error" in row:
+            complain(row["error"])
+        else:
+            print(f"{row['file']}: " + ", ".join(f"{p['label']} {100 * p['probability']:.1f} %" for p in row["predictions"]))
+    if json:
+        print_json(kept)
+        for row in kept:
+            if "error" in row:
+                complain(row["error"])
+    return problems
+
+
+def watched(rows: Iterable[T], count: int) -> Iterator[T]:
+    """The rows, with a bar on a terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    yield from track(rows, "looking", total=count, console=console, transient=True, disable=not console.is_terminal)
+
+
+def opened(run: Path | None, model: str | None, weights: str | None, offline: bool) -> "Trained":
+    """The network that the words mean: a run's, or published weights. Raises Mistake."""
+    from ..pretrained import choose, table
+    from ..trained import known, model_in, of_run, of_weights
+
+    if run is not None:
+        if model or weights:
+            raise Mistake("a run has its own network and weights; leave out --model and --weights.")
+        return of_run(run)
+    if weights in table():
+        if model not in (None, table()[weights].model):
+            raise Mistake(f"{weights} is not for {model}, but for {table()[weights].model}.")
+        return of_weights(weights, None, offline)
+    place = Path(weights) if weights else None
+    if place and not place.exists():
+        raise Mistake(f"{weights} is neither weights from `convatlas weights` nor a file or folder.")
+    if place and not model:
+        model = known(model_in(place), place)
+    return of_weights(choose(model or "").name, place, offline)
+
+
+def eval_(
+    run: Path | None = None,
+    *,
+    model: str | None = None,
+    weights: str | None = None,
+    data: Path | None = None,
+    split: str | None = None,
+    offline: Annotated[bool, Flag] = False,
+    json: Json = False,
+) -> None:
+    """The test error of a run's last weights, measured anew; or of any trained network on labelled pictures.
+
+    Parameters
+    ----------
+    run
+        The folder of a run, finished or not.
+    model
+        Instead of a run, a network from `convatlas weights`, with its pretrained weights.
+    weights
+        Other weights for it: a name from `convatlas weights`, a file, or the folder that holds the published file.
+    data
+        Labelled pictures: a folder for each class, a CSV of file and label, and what else `train` takes. By default the run's own test.
+    split
+        With --data: only its train, val or test pictures; by default all.
+    offline
+        Do not ask the network for weights that are not here. CONVATLAS_OFFLINE=1 does the same.
+    """
+    from dataclasses import asdict
+
+    if run is None and model is None and weights is None:
+        raise Mistake("name a run, or a network by --model NAME.")
+    if run is None and data is None:
+        raise Mistake("name labelled pictures by --data PLACE.")
+    if run is not None and data is None:
+        found, problems = test_of(run), 0
+    else:
+        found, problems = on_data(opened(run, model, weights, offline), data or Path(), split)
+    if json:
+        print_json(asdict(found))
+    else:
+        low, high = found.interval
+        print(f"{found.top1_error:.2f} % top-1 error (95 % interval {low:.2f} to {high:.2f}), {found.top5_error:.2f} % top-5 error", end="")
+        print(f", {found.n:,} pictures, {found.protocol}")
+    if problems:
+        sys.exit(2)
+
+
+def test_of(run: Path):
+    from ..evaluate import evaluate, scores
+    from ..run import open_run
+    from ..sets import load_sets
+
+    opened = open_run(run)
+    recipe, test = opened.recipe, load_sets(opened.recipe).test
+    return evaluate(scores(opened.trained(), test.x, recipe.preprocess, protocol=recipe.protocol), test.y, recipe.protocol)
+
+
+def on_data(trained: "Trained", place: Path, split: str | None):
+    """The errors on labelled pictures, and how many of these cannot be read."""
+    import torch
+
+    from ..data.listed import opened as splits
+    from ..evaluate import evaluate
+    from ..predict import examine
+
+    found = splits(place)
+    chosen = list(found.values()) if split is None else [found[split]]
+    kept, y, problems = [], [], {name: text for part in chosen for name, text in part.problems.items()}
+    rows = (row for part in chosen for row in examine(trained, part))
+    for name, said, label in watched(rows, sum(map(len, chosen))):
+        if isinstance(said, Mistake):
+            problems[name] = str(said)
+        else:
+            kept.append(said)
+            y.append(label)
+    for text in problems.values():
+        complain(text)
+    if not kept:
+        raise Mistake(f"{place} holds no labelled picture that can be read.")
+    return evaluate(torch.stack(kept), torch.tensor(y)), len(problems)
