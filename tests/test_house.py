@@ -44,7 +44,7 @@ ARROWS = {
     | {"recipes", "data", "evaluate", "run", "pretrained", "trained", "predict", "report", "watch"}
     | {"sets", "finetune"},
     "__main__": {"cli"},
-    "__init__": {"analysis", "models", "recipes", "train", "trained", "weights"},
+    "__init__": {"analysis", "models", "recipes", "run", "train", "trained", "weights"},
 }
 
 

@@ -48,9 +48,9 @@ class Wish:
     """How to fine-tune. `size` is the side of the pictures, `passes` over them 0 for the linear classifier alone."""
 
     size: int
-    passes: int = 12
+    passes: int = 8
     batch: int = 32
-    rate: float = 3e-4
+    rate: float = 5e-4
     decay: float = 0.02
     layer_decay: float = 0.8
     patience: int = 5
@@ -78,8 +78,9 @@ def finetune(
 ) -> Run:
     """A run that has not begun to train: `folder` with the recipe, and with the network as the linear classifier leaves it.
 
-    `net` is the network `model`, with weights that come from `weights` and were trained on pictures of this `mean` and `std`; its
-    head is replaced, in place. Training is then `run.go()`. Raises Mistake for a folder that holds something, or unfit pictures; if `strict`, for any file that cannot be used.
+    `net` is the network `model`, with weights that come from `weights` and want pictures of this `mean` and `std`; its
+    head is replaced, in place. Training is then `run.go()`. Raises Mistake for a folder that holds something, or unfit pictures; if
+    `strict`, for any file that cannot be used.
     """
     free(folder)
     place = str(Path(place).resolve())
