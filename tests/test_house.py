@@ -33,15 +33,16 @@ ARROWS = {
     "sets": {"mistake", "data", "recipes"},
     "probe": {"disk", "models", "data", "evaluate", "sets"},
     "run": {"mistake", "disk", "models", "data", "recipes", "sets", "train", "evaluate", "metrics"},
+    "finetune": {"mistake", "disk", "models", "data", "recipes", "sets", "train", "evaluate", "probe", "run"},
     "download": {"mistake", "disk"},
     "pretrained": {"mistake", "models", "data", "catalogue", "weights", "download"},
-    "trained": {"mistake", "models", "data", "weights", "pretrained", "run"},
+    "trained": {"mistake", "models", "data", "evaluate", "sets", "weights", "pretrained", "run"},
     "predict": {"mistake", "disk", "data", "evaluate", "trained"},
-    "finetune": {"mistake", "disk", "models", "data", "recipes", "sets", "train", "evaluate", "probe", "run"},
     "watch": {"run"},
     "report": {"disk", "data", "evaluate", "metrics", "recipes", "run", "sets"},
     "cli": {"mistake", "models", "analysis", "rules", "catalogue", "check", "diagram", "weights"}
-    | {"recipes", "data", "evaluate", "run", "pretrained", "trained", "predict", "report", "watch", "sets", "finetune"},
+    | {"recipes", "data", "evaluate", "run", "pretrained", "trained", "predict", "report", "watch"}
+    | {"sets", "finetune"},
     "__main__": {"cli"},
     "__init__": {"analysis", "models", "recipes", "run", "train", "trained", "weights"},
 }

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from .data.augment import Crop, Flip
 from .data.batches import Batches, Preprocess
+from .data.report import write
 from .disk import whole
 from .evaluate import over_seeds, wilson
 from .mistake import Mistake
@@ -47,9 +48,9 @@ class Wish:
     """How to fine-tune. `size` is the side of the pictures, `passes` over them 0 for the linear classifier alone."""
 
     size: int
-    passes: int = 12
+    passes: int = 8
     batch: int = 32
-    rate: float = 3e-4
+    rate: float = 5e-4
     decay: float = 0.02
     layer_decay: float = 0.8
     patience: int = 5
@@ -67,18 +68,19 @@ def finetune(
     place: Path | str,
     wish: Wish,
     *,
-    config: dict[str, Any] | None = None,
     weights: str = "",
     mean: tuple[float, ...] = (0.485, 0.456, 0.406),
     std: tuple[float, ...] = (0.229, 0.224, 0.225),
     cache: Path | None = None,
     fold: int = 0,
+    strict: bool = False,
     tell: Tell | None = None,
 ) -> Run:
     """A run that has not begun to train: `folder` with the recipe, and with the network as the linear classifier leaves it.
 
-    `net` is the network `model`, with weights that come from `weights` and were trained on pictures of this `mean` and `std`; its
-    head is replaced, in place. Training is then `run.go()`. Raises Mistake for a folder that holds something, or unfit pictures.
+    `net` is the network `model`, with weights that come from `weights` and want pictures of this `mean` and `std`; its
+    head is replaced, in place. Training is then `run.go()`. Raises Mistake for a folder that holds something, or unfit pictures; if
+    `strict`, for any file that cannot be used.
     """
     free(folder)
     place = str(Path(place).resolve())
@@ -91,12 +93,12 @@ def finetune(
         optimiser=AdamW(wish.decay, wish.layer_decay), preprocess=Preprocess(size=wish.size, mean=mean, std=std), tuning=tuning,
         protocol="flip" if wish.tta else "single view",
     )  # fmt: skip
-    sets = load_sets(draft)
+    sets = load_sets(draft, strict)
     classes, learned = sets.train.classes, len(sets.train) if sets.rows is None else len(sets.rows)
     one_pass = ceil(learned / wish.batch)
     recipe = replace(
         draft, steps=wish.passes * one_pass, test=one_pass, augment=(Crop(wish.size * 7 // 8), Flip()),
-        config=tuple(sorted(((config or {}) | {"num_classes": len(classes)}).items())),
+        config=(("num_classes", len(classes)),),
         loss=CrossEntropy(smoothing=0.1, weights=tuple(balance(sets, wish, len(classes)).tolist())),
         tuning=replace(tuning, classes=classes, kept_norms=learned < FEW),
     )  # fmt: skip
@@ -106,7 +108,9 @@ def finetune(
     if wish.passes:
         recipe = fastest(net.freeze(wish.freeze or None), recipe, sets)
     name = f"{model}-{'finetune' if wish.passes else 'probe'}"
-    return begin(folder, name, recipe, wish.seed, start=net, told={"event": "probe", **told})
+    run = begin(folder, name, recipe, wish.seed, start=net, told={"event": "probe", **told})
+    write(folder / "data_report.json", sets.report)
+    return run
 
 
 def balance(sets: Sets, wish: Wish, classes: int) -> Tensor:

@@ -54,7 +54,7 @@ def answers(trained: Trained, items: Sequence[T], read: Callable[[T], Tensor], b
     for start in range(0, len(items), batch):
         rows = list(spread(placed, items[start : start + batch]))
         x = [picture for _, picture in rows if isinstance(picture, Tensor)]
-        said = iter(torch.softmax(scores(trained.net, torch.stack(x), trained.preprocess), 1)) if x else iter(())
+        said = iter(torch.softmax(scores(trained.net, torch.stack(x), trained.preprocess, protocol=trained.protocol), 1)) if x else iter(())
         for item, picture in rows:
             yield item, picture if isinstance(picture, Mistake) else next(said)
 

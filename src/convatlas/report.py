@@ -86,7 +86,7 @@ def watched(run: Run) -> str:
     if not run.recipe.steps:
         return "Cross-validated error of the linear classifier, within the training pictures, by the penalty on its weights."
     text = "Loss on the training pictures as they came, and error on pictures that were held back; at 0 of the linear classifier."
-    return text + (" The weights of the least error were kept." if tuning.held else "")
+    return text + (" The weights of the least loss on them were kept." if tuning.held else "")
 
 
 def classes(measured: Metrics) -> str:

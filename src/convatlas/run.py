@@ -5,7 +5,7 @@
     state.pt              step, errors, optimiser and generator; names the weights file that belongs to it
     weights*.safetensors  that file: weights-<step> while the run goes, weights.safetensors at its end
     start.safetensors     the weights that it began with, if they are not the seed's
-    best-*.safetensors    while it goes, the weights of the least error on the pictures that are held back
+    best-*.safetensors    while it goes, the weights of the least loss on the pictures that are held back
     scores.safetensors    the network's scores of the test pictures, at its end
     result.json           errors on the test pictures, time, environment; with report.html, of a finished run
 
@@ -31,6 +31,7 @@ import safetensors.torch
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from .data.batches import Batches
 from .data.pictures import Pictures
@@ -149,7 +150,7 @@ class Session:
         self.batches = Batches(self.sets.train, recipe.batch, run.seed, recipe.preprocess, recipe.augment, self.sets.rows)
         self.net = in_layout(run.net(), recipe)
         self.opt = self.recipe.optimiser(self.net)
-        self.step, self.errors, self.seconds, self.best = 0, [], 0.0, ""
+        self.step, self.errors, self.losses, self.seconds, self.best = 0, [], [], 0.0, ""
         self.loss, self.summed = torch.zeros(()), 0  # of the steps since the last line of the log
         self.told = 0.0  # the mean loss in that line
         if (run.folder / "state.pt").exists():
@@ -162,7 +163,7 @@ class Session:
         self.opt.load_state_dict(state["optimiser"])
         torch.set_rng_state(state["generator"])
         self.step, self.errors, self.seconds, self.best = state["step"], state["errors"], state["seconds"], state.get("best", "")
-        self.loss, self.summed = state["loss"], state["summed"]
+        self.loss, self.summed, self.losses = state["loss"], state["summed"], state.get("losses", [])
 
     def tidy(self) -> None:
         """Takes away what was written after the checkpoint, by a process that ended before the next one."""
@@ -181,7 +182,7 @@ class Session:
             "weights": weights,
             "optimiser": self.opt.state_dict(),
             "generator": torch.get_rng_state(),
-            **{key: getattr(self, key) for key in ("step", "errors", "seconds", "loss", "summed", "best")},
+            **{key: getattr(self, key) for key in ("step", "errors", "seconds", "loss", "summed", "losses", "best")},
         }
         packed = BytesIO()
         torch.save(state, packed)
@@ -241,11 +242,14 @@ class Session:
 
     def measure(self) -> None:
         """The error on the pictures that are watched: a run's test pictures, or those that were held back for it."""
-        error = self.errors_on(self.sets.watch or self.sets.test)[0].top1_error
-        if self.recipe.tuning and error <= min(self.errors, default=inf):
+        pictures = self.sets.watch or self.sets.test
+        found, answers = self.errors_on(pictures)
+        error, loss = found.top1_error, float(cross_entropy(answers, pictures.y))
+        if self.recipe.tuning and loss < min(self.losses, default=inf):
             self.best = f"best-{self.step}.safetensors"
             write_weights(self.run.folder / self.best, self.net, self.recipe.model)
         self.errors.append(error)
+        self.losses.append(loss)
         kind = "held_error" if self.recipe.tuning else "test_error"
         self.note(step=self.step, **{kind: error}, seconds=round(self.seconds, 3))
 
@@ -254,10 +258,10 @@ class Session:
         return evaluate(found, pictures.y, self.recipe.protocol), found
 
     def over(self) -> bool:
-        """Whether the error on the pictures held back has not fallen for as long as the recipe waits."""
-        if self.recipe.tuning is None or not self.errors:
+        """Whether the loss on the pictures held back has not fallen for as long as the recipe waits."""
+        if self.recipe.tuning is None or not self.losses:
             return False
-        return self.errors[::-1].index(min(self.errors)) >= self.recipe.tuning.patience
+        return len(self.losses) - 1 - self.losses.index(min(self.losses)) >= self.recipe.tuning.patience
 
     def finish(self) -> None:
         if self.best:

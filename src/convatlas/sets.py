@@ -1,6 +1,7 @@
 """Which pictures a run learns from, which it is watched by and which it is judged by."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from .data import source
 from .data.batches import generator
 from .data.listed import Listed, opened
 from .data.pictures import Pictures
+from .data.report import refuse, report
 from .mistake import Mistake
 from .recipes import Recipe, Tuning
 
@@ -19,7 +21,7 @@ WATCHED = 0.1  # of each class, where no val pictures are left to watch
 class Sets:
     """A pass goes through the places `rows` of `train`, all of them if None. `watch` is None where nothing is held back.
 
-    `judged` in words: "test", "val" where no test picture has a label, or "fold 2 of 5".
+    `judged` in words: "test", "val" where no test picture has a label, or "fold 2 of 5". `report` as data/report.py makes it.
     """
 
     train: Pictures
@@ -27,29 +29,36 @@ class Sets:
     watch: Pictures | None
     test: Pictures
     judged: str = "test"
+    report: dict[str, Any] = field(default_factory=dict)
 
 
-def load_sets(recipe: Recipe) -> Sets:
-    """The pictures of a recipe, in memory. A source in the package is watched by its test pictures, as its paper did."""
+def load_sets(recipe: Recipe, strict: bool = False) -> Sets:
+    """The pictures of a recipe, in memory. A source in the package is watched by its test pictures, as its paper did.
+
+    Raises Mistake for a place without pictures to learn from and to be judged by; if `strict`, for any file that cannot be used.
+    """
     if recipe.tuning is None:
         pictures = source(recipe.data)
         test = pictures.load("test")
         return Sets(pictures.load("train"), None, test, test)
     tuning, size = recipe.tuning, recipe.preprocess.size
-    listed = {name: labelled(part) for name, part in opened(recipe.data, tuning.drawn).items()}
+    splits = opened(recipe.data, tuning.drawn)
+    listed = {name: labelled(part) for name, part in splits.items()}
     train = listed.get("train")
     if train is None or not len(train):
         raise Mistake(f"{recipe.data} has no pictures to learn from: none in train has a label.")
     parts = {name: part.pictures(size) for name, part in listed.items() if len(part)}
+    if strict:
+        refuse(splits)
     if tuning.folds:
-        return folded(together(parts["train"], parts.get("val")), tuning)
+        return replace(folded(together(parts["train"], parts.get("val")), tuning), report=report(splits))
     val, test = parts.get("val"), parts.get("test")
     judged = test or val
     if judged is None:
         raise Mistake(f"{recipe.data} has no pictures to be judged by; one class needs at least three.")
     learned = parts["train"] if tuning.held or test is None else together(parts["train"], val)
     rows = evened(learned.y, torch.arange(len(learned))) if tuning.balance == "sampling" else None
-    return Sets(learned, rows, val if tuning.held else None, judged, "test" if test else "val")
+    return Sets(learned, rows, val if tuning.held else None, judged, "test" if test else "val", report(splits))
 
 
 def labelled(listed: Listed) -> Listed:

@@ -36,6 +36,7 @@ def fit(
     to which the caller appends the test errors it measures.
     """
     opt = opt or recipe.optimiser(net)
+    learn(net, recipe)
     for n in range(start, recipe.steps):
         if not net.training:
             learn(net, recipe)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .data import source
 from .data.batches import Preprocess
+from .data.decode import fit
 from .mistake import Mistake
 from .models import MODELS
 from .pretrained import Weights, choose, load_weights, of, table
@@ -30,6 +31,7 @@ class Trained:
     place: Callable[[Tensor], Tensor]
     preprocess: Preprocess
     classes: tuple[str, ...]
+    protocol: str = "single view"
 
 
 def load(what: str | Path, model: str | None = None, offline: bool = False) -> nn.Module:
@@ -88,7 +90,11 @@ def known(model: str | None, file: Path) -> str:
 
 def of_run(folder: Path) -> Trained:
     run = open_run(folder)
-    data, preprocess = source(run.recipe.data), run.recipe.preprocess
+    preprocess, tuning = run.recipe.preprocess, run.recipe.tuning
+    if tuning is not None:
+        size = preprocess.size
+        return Trained(run.name, run.trained(), 3, lambda x: fit(x, size, "crop"), preprocess, tuning.classes, run.recipe.protocol)
+    data = source(run.recipe.data)
     return Trained(run.name, run.trained(), data.channels, data.adapt, preprocess, data.load("test").classes)
 
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,29 +17,59 @@ if TYPE_CHECKING:
     from ..run import Run
 
 
+def about(text: str) -> Parameter:
+    return Parameter(help=text, negative=())
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """The options of fine-tuning itself."""
+
+    probe: Annotated[bool, about("Only the linear classifier: quick, and the features are kept for the next time.")] = False
+    passes: Annotated[int, about("Over the training pictures, at most.")] = 8
+    size: Annotated[int | None, about("Side of the pictures, in pixels; by default as the weights. In training an eighth is cut off.")] = (
+        None
+    )
+    rate: Annotated[float, about("The highest learning rate of the last layer.")] = 5e-4
+    freeze: Annotated[str, about("The last stage that does not learn; convatlas show MODEL names them.")] = ""
+    balance: Annotated[
+        Literal["none", "weights", "sampling"],
+        about("Against classes of unequal size: weights in the loss, or rarer classes more often."),
+    ] = "none"
+    folds: Annotated[
+        int, about("Deal train and val out into so many parts; train as many networks, each judged by the part it never saw.")
+    ] = 0
+    tta: Annotated[bool, about("Test each picture as it is and mirrored.")] = False
+    seed: Annotated[int, about("Of the split, the order of the pictures and their changes.")] = 0
+
+    def __post_init__(self) -> None:
+        for name, value, least in (("passes", self.passes, 1), ("size", self.size or 32, 32)):
+            if value < least:
+                raise Mistake(f"--{name} is {value}; it must be at least {least}.")
+
+    def wish(self, size: int) -> "Wish":
+        from ..finetune import Wish
+
+        rest = {name: getattr(self, name) for name in ("rate", "freeze", "balance", "folds", "tta", "seed")}
+        return Wish(size=self.size or size, passes=0 if self.probe else self.passes, **rest)
+
+
 def finetune(
     model: str,
     data: Path,
     *,
-    weights: Path | None = None,
+    how: How = How(),
+    weights: str | None = None,
     out: Path | None = None,
-    probe: Annotated[bool, Parameter(negative=())] = False,
-    passes: int = 12,
-    size: int | None = None,
-    batch: int = 32,
-    rate: float = 3e-4,
-    freeze: str = "",
-    balance: Literal["none", "weights", "sampling"] = "none",
-    folds: int = 0,
-    tta: Annotated[bool, Parameter(negative=())] = False,
-    patience: int = 5,
-    seed: int = 0,
+    strict: Annotated[bool, Parameter(negative=())] = False,
+    offline: Annotated[bool, Parameter(negative=())] = False,
     json: Json = False,
 ) -> None:
     """Teach a pretrained network your own pictures, test it, and write a report.
 
     First a linear classifier on the network's features, then all layers from there, early ones slower. The val pictures are held back:
-    training ends when their error no longer falls, and the best weights are kept. What is not split is split by the seed.
+    training ends when it gets no better on them, and the best weights are kept. What is not split is split by the seed.
     Afterwards: `convatlas predict DIR PICTURES`. Ctrl-C ends with a checkpoint; `convatlas train --resume DIR` goes on.
 
     Parameters
@@ -48,67 +79,55 @@ def finetune(
     data
         A folder with a folder of pictures for each class, a CSV of file and label, parquet, tar shards, idx files.
     weights
-        A file of weights, or the folder that it is in; by default the network's published ones.
+        A name from `convatlas weights`, a file, or the folder that holds the published file; by default the network's own.
     out
         The run's folder, new or empty; by default runs/MODEL-DATA-seedN.
-    probe
-        Only the linear classifier: quick, and the features are kept for the next time.
-    passes
-        Over the training pictures, at most.
-    size
-        Side of the pictures in pixels; by default what the weights were trained for. In training an eighth is cut off.
-    batch
-        Pictures in a step.
-    rate
-        The highest learning rate of the last layer.
-    freeze
-        The last stage that does not learn; `convatlas show MODEL` names them.
-    balance
-        Against classes of unequal size: weights in the loss, or rarer classes more often.
-    folds
-        Deal train and val out into so many parts, and train as many networks, each judged by the part that it never saw.
-    tta
-        Test each picture as it is and mirrored.
-    patience
-        Passes without a lower error on the held-back pictures, after which training ends.
-    seed
-        Of the split, the order of the pictures and their changes.
+    strict
+        Stop at the first file that cannot be used; without, data_report.json in the run's folder names them.
+    offline
+        Do not ask the network for weights that are not here. CONVATLAS_OFFLINE=1 does the same.
     """
-    from ..finetune import Wish, write_folds
+    from ..finetune import write_folds
 
-    for name, value, least in (("passes", passes, 1), ("batch", batch, 1), ("patience", patience, 1), ("size", size or 32, 32)):
-        if value < least:
-            raise Mistake(f"--{name} is {value}; it must be at least {least}.")
-    net, taken = first(model, weights)
-    wish = Wish(
-        size=size or taken["size"], passes=0 if probe else passes, batch=batch, rate=rate, patience=patience, balance=balance,
-        folds=folds, freeze=freeze, tta=tta, seed=seed,
-    )  # fmt: skip
-    folder = out or Path("runs") / f"{model}-{data.resolve().name}{'-probe' if probe else ''}-seed{seed}"
-    rest = {key: taken[key] for key in ("weights", "mean", "std", "config")}
-    runs = [train(folder / f"fold{i + 1}", model, net, data, wish, rest, i, json) for i in range(folds)]
-    if not folds:
-        runs = [train(folder, model, net, data, wish, rest, None, json)]
-    if folds:
-        found = write_folds(folder, runs)
+    net, taken = first(model, weights, offline)
+    wish = how.wish(taken["size"])
+    folder = out or Path("runs") / f"{model}-{data.resolve().name}{'-probe' if how.probe else ''}-seed{how.seed}"
+    rest = {"strict": strict} | {key: taken[key] for key in ("weights", "mean", "std")}
+    if how.folds:
+        found = write_folds(folder, [train(folder / f"fold{i + 1}", model, net, data, wish, rest, i, json) for i in range(how.folds)])
         print_json(found | {"folder": str(folder)}) if json else say_folds(found, folder)
     else:
-        from ..report import report
-
-        page, result = report(runs[0]), runs[0].result()
-        print_json(result | {"folder": str(folder), "report": str(page)}) if json else say(runs[0], result, page)
+        finish(train(folder, model, net, data, wish, rest, None, json), json)
 
 
-def first(model: str, weights: Path | None) -> tuple[Any, dict[str, Any]]:
-    """The network with the weights that it begins with, and how these want their pictures."""
-    from ..pretrained import choose, fetch
+def finish(run: "Run", json: bool) -> None:
+    from ..report import report
+
+    page, result = report(run), run.result()
+    print_json(result | {"folder": str(run.folder), "report": str(page)}) if json else say(run, result, page)
+
+
+def first(model: str, weights: str | None, offline: bool) -> tuple[Any, dict[str, Any]]:
+    """The network with the weights that it begins with, and how these want their pictures; ImageNet's way for a file of one's own."""
+    from ..pretrained import choose, fetch, of, table
     from ..weights import network_of
 
-    known = choose(model)
-    net = network_of(known.model, fetch(known, weights) if weights is None or weights.is_dir() else weights)
-    photo = known.photo
-    about = {"weights": str(weights or known.name), "size": photo.size, "mean": photo.mean, "std": photo.std}
-    return net, about | {"config": {}}
+    if weights is not None and Path(weights).is_file():
+        published = of(model)
+        net, name = network_of(model, Path(weights)), weights
+        if not published:
+            mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+            return net, {"weights": name, "size": net.size, "mean": mean, "std": std}
+        photo = published[0].photo
+    else:
+        known = choose(weights if weights in table() else model)
+        if known.model != model:
+            raise Mistake(f"{weights} is not for {model}, but for {known.model}.")
+        if weights is not None and weights not in table() and not Path(weights).is_dir():
+            raise Mistake(f"{weights} is neither weights from `convatlas weights` nor a file or folder.")
+        place = None if weights is None or weights in table() else Path(weights)
+        net, name, photo = network_of(model, fetch(known, place, offline)), known.name, known.photo
+    return net, {"weights": name, "size": photo.size, "mean": photo.mean, "std": photo.std}
 
 
 def train(

@@ -226,13 +226,13 @@ def eval_(
 
 
 def test_of(run: Path):
-    from ..data import source
     from ..evaluate import evaluate, scores
     from ..run import open_run
+    from ..sets import load_sets
 
     opened = open_run(run)
-    test = source(opened.recipe.data).load("test")
-    return evaluate(scores(opened.trained(), test.x, opened.recipe.preprocess), test.y)
+    recipe, test = opened.recipe, load_sets(opened.recipe).test
+    return evaluate(scores(opened.trained(), test.x, recipe.preprocess, protocol=recipe.protocol), test.y, recipe.protocol)
 
 
 def on_data(trained: "Trained", place: Path, split: str | None):

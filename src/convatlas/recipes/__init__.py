@@ -131,8 +131,8 @@ class Tuning:
     """What a recipe says besides when a network that has learned elsewhere is trained on pictures of one's own.
 
     The run's folder holds the weights that it begins with, start.safetensors; `weights` says where they came from. `drawn` is the
-    seed of whatever split is drawn. With `held` the val pictures are not learned from but watched: training ends when their error
-    has not fallen for `patience` measurements, and the last weights of the least error are the run's. Without, the last ones are.
+    seed of whatever split is drawn. With `held` the val pictures are not learned from but watched: training ends when their loss
+    has not fallen for `patience` measurements, and the weights of the least loss are the run's. Without, the last ones are.
     `folds` above 0: train and val together are dealt out, and the run is judged by the `fold`-th part, counted from 0.
     `balance` is "weights" (in the loss) or "sampling" (rarer classes more often) against classes of unequal size, or "none".
     """
