@@ -1,7 +1,7 @@
-"""A thousand CIFAR-10 pictures, a hundred a class: efficientnet_lite0's features with a linear classifier, and fine-tuned, over three seeds.
+"""A thousand CIFAR-10 pictures, a hundred a class: a linear classifier of efficientnet_lite0's features, and fine-tuning; three seeds.
 
-The seed draws the training pictures, what is held back of them, their order and their changes. The 2,000 test pictures, 200 a
-class, are the same for all. Pictures of 32 x 32 are enlarged. Writes results/finetune/cifar10-1000.json. Interrupted, it goes on where it was.
+The seed draws the training pictures, what is held back of them, their order and their changes. The 2,000 test pictures, 200 a class,
+are the same for all. Pictures of 32 x 32 are enlarged. Writes results/finetune/cifar10-1000.json. Interrupted, it goes on where it was.
 
     python bench/finetune.py CIFAR10 [WORK]    CIFAR10: the folder of its parquet files; WORK: where pictures and runs go, by default runs/finetune
 

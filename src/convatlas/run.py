@@ -31,7 +31,6 @@ import safetensors.torch
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from .data.batches import Batches
 from .data.pictures import Pictures
@@ -244,7 +243,7 @@ class Session:
         """The error on the pictures that are watched: a run's test pictures, or those that were held back for it."""
         pictures = self.sets.watch or self.sets.test
         found, answers = self.errors_on(pictures)
-        error, loss = found.top1_error, float(cross_entropy(answers, pictures.y))
+        error, loss = found.top1_error, float(self.recipe.loss(answers, pictures.y)) if self.recipe.tuning else inf
         if self.recipe.tuning and loss < min(self.losses, default=inf):
             self.best = f"best-{self.step}.safetensors"
             write_weights(self.run.folder / self.best, self.net, self.recipe.model)
