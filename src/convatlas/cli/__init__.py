@@ -8,12 +8,13 @@ from cyclopts import App
 
 from ..mistake import Mistake
 from . import atlas, runs, use
+from .data import data
 from .output import complain
 
 app = App(name="convatlas", help=__doc__, version_flags=("--version",))
 
 ATLAS = (atlas.models, atlas.show, atlas.diagram, atlas.check)
-for verb in (*ATLAS, runs.recipes, runs.train, use.weights, use.predict, use.eval_, atlas.adopt):
+for verb in (*ATLAS, runs.recipes, runs.train, use.weights, use.predict, use.eval_, atlas.adopt, data):
     app.command(verb, name=verb.__name__.rstrip("_"))
 
 

@@ -34,6 +34,27 @@ class Preprocess:
 
 
 @dataclass
+class Order:
+    """The endless row in which `count` pictures come: pass after pass, each pass in an order of its own that `seed` draws."""
+
+    count: int
+    seed: int
+    drawn: tuple[int, Tensor] = field(init=False, default=(-1, torch.empty(0)))
+
+    def rows(self, start: int, count: int) -> Tensor:
+        """Which pictures stand at places `start` to `start + count` of the endless row."""
+        taken = []
+        while count:
+            pass_, at = divmod(start, self.count)
+            if self.drawn[0] != pass_:
+                self.drawn = pass_, torch.randperm(self.count, generator=generator(self.seed, pass_))
+            piece = self.drawn[1][at : at + count]
+            taken.append(piece)
+            start, count = start + len(piece), count - len(piece)
+        return torch.cat(taken)
+
+
+@dataclass
 class Batches:
     """An endless row of batches, `batches[n]`, each (batch, C, H, W) float and (batch,) int64.
 
@@ -47,10 +68,10 @@ class Batches:
     preprocess: Preprocess
     augment: tuple[Augment, ...] = ()
     block: tuple[int, Tensor, Tensor] = field(init=False, default=(-1, torch.empty(0), torch.empty(0)))
-    order: tuple[int, Tensor] = field(init=False, default=(-1, torch.empty(0)))
 
     def __post_init__(self) -> None:
         self.x = self.preprocess.place(self.pictures.x)
+        self.order = Order(len(self.pictures), self.seed)
         self.per_block = max(1, BLOCK // self.batch) * self.batch
 
     def __getitem__(self, n: int) -> tuple[Tensor, Tensor]:
@@ -62,23 +83,11 @@ class Batches:
 
     def make(self, number: int) -> tuple[Tensor, Tensor]:
         """Block `number` of the row: pictures as the network takes them, and their classes."""
-        rows = self.rows(number * self.per_block, self.per_block)
+        rows = self.order.rows(number * self.per_block, self.per_block)
         x = self.x[rows].float()
         for n, augment in enumerate(self.augment):
             x = augment(x, generator(self.seed, number, n))
         return self.preprocess.normalise(x), self.pictures.y[rows]
-
-    def rows(self, start: int, count: int) -> Tensor:
-        """Which pictures stand at places `start` to `start + count` of the endless row."""
-        taken = []
-        while count:
-            pass_, at = divmod(start, len(self.pictures))
-            if self.order[0] != pass_:
-                self.order = pass_, torch.randperm(len(self.pictures), generator=generator(self.seed, pass_))
-            piece = self.order[1][at : at + count]
-            taken.append(piece)
-            start, count = start + len(piece), count - len(piece)
-        return torch.cat(taken)
 
 
 def generator(*key: int) -> torch.Generator:

@@ -1,18 +1,18 @@
-"""Pictures as files: a folder for each class, or a table of file and label."""
+"""Pictures, or sounds, as files: a folder for each class, or a table of file and label."""
 
 import csv
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-from torch import Tensor
+from stat import S_ISREG
 
 from ..mistake import Mistake
-from .decode import decode
 from .found import FOLDERS, Entry, Found, label_of, printable
+from .sound import DEFAULT, SOUNDS, Spectrogram, sounds
 
 PICTURES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
 FILE_BYTES = 1 << 29  # a picture file larger than this is not read
+NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # for whoever would write into a pipe of that name
 FILE_COLUMNS = ("file", "filename", "file_name", "path", "image", "img", "id", "image_id")
 LABEL_COLUMNS = ("label", "class", "class_name", "category", "target", "species", "name", "class_index")
 SPLIT_COLUMNS = ("split", "part", "subset", "set", "fold")
@@ -21,26 +21,26 @@ SPLIT_COLUMNS = ("split", "part", "subset", "set", "fold")
 def read_file(path: Path, name: str) -> bytes:
     """The bytes of a file. Raises Mistake, calling it `name`, where it cannot be read, is empty, or is no ordinary file."""
     try:
-        if not path.is_file():
-            raise Mistake(f"{name} is not there." if not os.path.lexists(path) else f"{name} is no ordinary file.")
-        size = path.stat().st_size
-        if not 0 < size <= FILE_BYTES:
-            raise Mistake(
-                f"{name} cannot be read as a picture: it is empty." if not size else f"{name} has {size:,} bytes; that is too many."
-            )
-        return path.read_bytes()
+        with os.fdopen(os.open(path, os.O_RDONLY | NO_WAIT), "rb", buffering=0) as file:
+            about = os.fstat(file.fileno())
+            if not S_ISREG(about.st_mode):
+                raise Mistake(f"{name} is no ordinary file.")
+            if not 0 < about.st_size <= FILE_BYTES:
+                said = "is empty" if not about.st_size else f"has {about.st_size:,} bytes, which is too many"
+                raise Mistake(f"{name} {said}.")
+            return file.read(about.st_size)
     except OSError as error:
         raise Mistake(f"{name} cannot be read: {error.strerror or error}.") from error
 
 
 class Files:
-    """Reads the i-th of some picture files."""
+    """The bytes of the i-th of some files."""
 
     def __init__(self, paths: Sequence[Path], names: Sequence[str]):
         self.paths, self.names = paths, names
 
-    def __call__(self, i: int) -> Tensor:
-        return decode(read_file(self.paths[i], self.names[i]), self.names[i])
+    def __call__(self, i: int) -> bytes:
+        return read_file(self.paths[i], self.names[i])
 
 
 def walk(root: Path, problems: dict[str, str]) -> Iterator[tuple[Path, tuple[str, ...]]]:
@@ -80,22 +80,30 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def folder(place: Path) -> Found:
+def folder(place: Path, sound: Spectrogram = DEFAULT) -> Found:
     """A folder for each class; within folders train, val and test where there is a train. Of sounds, if sounds are all there is."""
     problems: dict[str, str] = {}
     files = list(walk(place, problems))
     split = any(FOLDERS.get(above[0].lower()) == "train" for _, above in files if above)
+    kinds = {path.suffix.lower() for path, _ in files}
+    wanted = PICTURES if kinds & PICTURES else SOUNDS
     entries, paths = [], []
     for path, above in files:
         part = FOLDERS.get(above[0].lower(), "") if above and split else ""
         labels = above[1:] if split else above
-        if path.suffix.lower() in PICTURES and (part or not split):
+        if path.suffix.lower() in wanted and (part or not split):
             entries.append(Entry(printable("/".join((*above, path.name))), label_of(labels[0]) if labels else None, part))
             paths.append(path)
+    return listed(entries, paths, problems, sound)
+
+
+def listed(entries: list[Entry], paths: list[Path], problems: dict[str, str], sound: Spectrogram) -> Found:
+    if any(path.suffix.lower() in SOUNDS for path in paths):
+        return sounds(entries, paths, sound, problems)
     return Found(entries, Files(paths, [e.name for e in entries]), problems=problems)
 
 
-def table(path: Path) -> Found:
+def table(path: Path, sound: Spectrogram = DEFAULT) -> Found:
     """A CSV with a column of files, beside it or in a folder `images`, one of labels, and perhaps one that says train, val or test."""
     problems: dict[str, str] = {}
     entries: dict[str, Entry] = {}
@@ -112,7 +120,7 @@ def table(path: Path) -> Found:
             )
         else:
             entries[name], paths[name] = entry, where
-    return Found(list(entries.values()), Files(list(paths.values()), list(entries)), problems=problems)
+    return listed(list(entries.values()), list(paths.values()), problems, sound)
 
 
 def rows_of(path: Path) -> Iterator[tuple[str, str, str]]:

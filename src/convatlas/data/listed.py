@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..mistake import Mistake
-from .decode import fit
+from .decode import Box, cut, decode, decode_part, fit
 from .folders import folder, table
 from .found import SPLITS, Found, classes_of, divide
 from .idx import idx_folder
@@ -20,6 +20,7 @@ from .ilsvrc import imagenet, is_imagenet
 from .parquet import parquet
 from .pictures import Pictures
 from .shards import shards
+from .sound import DEFAULT, Spectrogram
 
 T, R = TypeVar("T"), TypeVar("R")
 
@@ -28,7 +29,8 @@ T, R = TypeVar("T"), TypeVar("R")
 class Listed:
     """A data set that stays where it is: `names` (N) of its pictures, `y` (N,) int64, -1 where unknown, and what each class is called.
 
-    `read(i)` gives picture i as (3, H, W) uint8 and raises Mistake where it cannot. `split` says in a sentence how train,
+    `get(i)` gives the bytes of picture i's file, or (3, H, W) uint8 where it has no file of its own; `read(i)` always the
+    picture. Both raise Mistake where they cannot. `split` says in a sentence how train,
     val and test came about. `problems` are the files that were left out, each with the reason; reading adds to them, and
     they are shared with every subset.
     """
@@ -36,7 +38,7 @@ class Listed:
     names: tuple[str, ...]
     y: Tensor
     classes: tuple[str, ...]
-    read: Callable[[int], Tensor]
+    get: Callable[[int], bytes] | Callable[[int], Tensor]
     split: str = ""
     problems: dict[str, str] = field(default_factory=dict)
 
@@ -46,15 +48,27 @@ class Listed:
     def subset(self, rows: Sequence[int] | Tensor) -> "Listed":
         """The pictures of these rows, in their order."""
         rows = torch.as_tensor(rows, dtype=torch.int64)
-        at, read = rows.tolist(), self.read
-        return replace(self, names=tuple(self.names[i] for i in at), y=self.y[rows], read=lambda i: read(at[i]))
+        at, get = rows.tolist(), self.get
+        return replace(self, names=tuple(self.names[i] for i in at), y=self.y[rows], get=lambda i: get(at[i]))
 
-    def attempt(self, i: int) -> Tensor | None:
-        """Picture i, or None where it cannot be read, which `problems` then tells."""
+    def read(self, i: int) -> Tensor:
+        """Picture i, (3, H, W) uint8, upright. Raises Mistake, with its name and the reason, where it cannot be read."""
+        held = self.get(i)
+        return decode(held, self.names[i]) if isinstance(held, bytes) else held
+
+    def read_part(self, i: int, choose: Callable[[int, int], Box], size: int) -> Tensor:
+        """The part of picture i that `choose(height, width)` names, (3, size, size) uint8; raises as `read`."""
+        held = self.get(i)
+        if isinstance(held, bytes):
+            return decode_part(held, self.names[i], choose, size, size)
+        return cut(held, choose(*held.shape[1:]), size, size)
+
+    def attempt(self, i: int, read: Callable[[int], Tensor] | None = None) -> Tensor | None:
+        """Picture i, by `read` if given, or None where it cannot be read, which `problems` then tells."""
         try:
-            return self.read(i)
+            return (read or self.read)(i)
         except Mistake as error:
-            self.problems[self.names[i]] = str(error)
+            self.problems[self.names[i]] = str(error).removeprefix(f"{self.names[i]} ")
             return None
 
     def pictures(
@@ -110,29 +124,29 @@ def spread(work: Callable[[T], R], items: Sequence[T], threads: int | None = Non
                 yield future.result()
 
 
-def open_data(place: Path | str, split: str = "train", seed: int = 0) -> Listed:
+def open_data(place: Path | str, split: str = "train", seed: int = 0, sound: Spectrogram = DEFAULT) -> Listed:
     """The pictures (or sounds) of one split, "train", "val" or "test", of the data set at `place`.
 
     A place is a folder with a folder of pictures for each class (in folders train, val and test, or none of these), a CSV of
     file and label or a folder with labels.csv, parquet in the Hugging Face layout, the MNIST files, tar shards in the
     WebDataset layout, ILSVRC's own folders, or a folder of sounds for each class. What is not split is split by `seed`, class
-    by class; `Listed.split` says how. Raises Mistake for a place or a split that is not there.
+    by class; `Listed.split` says how. Sounds become pictures by `sound`. Raises Mistake for a place or a split that is not there.
     """
     if split not in SPLITS:
         raise Mistake(f"no split {split!r}; there are: {', '.join(SPLITS)}.")
-    return opened(place, seed)[split]
+    return opened(place, seed, sound)[split]
 
 
-def opened(place: Path | str, seed: int = 0) -> dict[str, Listed]:
+def opened(place: Path | str, seed: int = 0, sound: Spectrogram = DEFAULT) -> dict[str, Listed]:
     """All splits of the data set at `place` that have any pictures, by name; asking for another raises Mistake."""
-    found = find(Path(place))
+    found = find(Path(place), sound)
     if not found.entries:
         raise Mistake(f"{place} holds no pictures that can be used.{first_problem(found)}")
     parts, told = divide(found.entries, seed)
     labels = found.classes or classes_of(found.entries)
     index = {label: i for i, label in enumerate(labels)}
     y = torch.tensor([-1 if e.label is None else index.get(e.label, -1) for e in found.entries])
-    whole = Listed(tuple(e.name for e in found.entries), y, labels, found.read, told, found.problems)
+    whole = Listed(tuple(e.name for e in found.entries), y, labels, found.get, told, found.problems)
     return Splits(place, {name: whole.subset(rows) for name, rows in parts.items() if rows})
 
 
@@ -150,21 +164,22 @@ def first_problem(found: Found) -> str:
     return f" The first of {len(found.problems)} problems: {name}: {reason}" if name else ""
 
 
-def find(place: Path) -> Found:
+def find(place: Path, sound: Spectrogram) -> Found:
     """What is at `place`, told by what files are there."""
-    if place.is_file():
-        kinds = {".csv": table, ".tsv": table, ".parquet": parquet, ".tar": shards}
-        if place.suffix.lower() not in kinds:
-            raise Mistake(f"{place} is no data set; a file is one if it ends in {', '.join(kinds)}.")
-        return kinds[place.suffix.lower()](place)
-    if not place.is_dir():
+    if not place.exists():
         raise Mistake(f"{place} is not there.")
-    if (place / "labels.csv").is_file():
-        return table(place / "labels.csv")
-    if any(place.glob("*.parquet")) or any(place.glob("data/*.parquet")):
-        return parquet(place)
-    if any(place.glob("*-idx?-ubyte*")):
-        return idx_folder(place)
-    if any(place.glob("*.tar")) or any(place.glob("train/*.tar")):
-        return shards(place)
-    return imagenet(place) if is_imagenet(place) else folder(place)
+    inside = (lambda *patterns: any(any(place.glob(pattern)) for pattern in patterns)) if place.is_dir() else lambda *_: False
+    ending = place.suffix.lower() if place.is_file() else ""
+    if ending in (".csv", ".tsv") or inside("labels.csv"):
+        found = table(place if ending else place / "labels.csv", sound)
+    elif ending == ".parquet" or inside("*.parquet", "data/*.parquet"):
+        found = parquet(place)
+    elif ending == ".tar" or inside("*.tar", "train/*.tar"):
+        found = shards(place)
+    elif inside("*-idx?-ubyte*"):
+        found = idx_folder(place)
+    elif place.is_file():
+        raise Mistake(f"{place} is no data set; a file is one if it ends in .csv, .tsv, .parquet or .tar.")
+    else:
+        found = imagenet(place) if is_imagenet(place) else folder(place, sound)
+    return found

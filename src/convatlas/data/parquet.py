@@ -7,10 +7,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from torch import Tensor
-
 from ..mistake import Mistake
-from .decode import decode
 from .found import FOLDERS, Entry, Found
 
 KEPT = 1 << 29  # bytes of row groups that are kept for the next picture
@@ -72,7 +69,7 @@ def class_names(schema: Any, label: str | None) -> tuple[str, ...]:
 
 
 class Rows:
-    """Reads the i-th picture of some parquet files; the last row groups in use are kept."""
+    """The bytes of the i-th picture of some parquet files; the last row groups in use are kept."""
 
     def __init__(self, tables: list[tuple[Any, str]], rows: list[tuple[int, int]], names: list[str]):
         self.tables, self.rows, self.names = tables, rows, names
@@ -83,7 +80,7 @@ class Rows:
             counts = [file.metadata.row_group(g).num_rows for g in range(file.metadata.num_row_groups)]
             self.starts.append([sum(counts[:g]) for g in range(len(counts))])
 
-    def __call__(self, i: int) -> Tensor:
+    def __call__(self, i: int) -> bytes:
         number, row = self.rows[i]
         starts = self.starts[number]
         group = max(g for g, start in enumerate(starts) if start <= row)
@@ -94,7 +91,7 @@ class Rows:
         data = cell.get("bytes") if isinstance(cell, dict) else cell
         if not data:
             raise Mistake(f"{self.names[i]} holds no bytes of a picture.")
-        return decode(data, self.names[i])
+        return data
 
     def group(self, number: int, group: int) -> Any:
         with self.lock:
