@@ -18,10 +18,10 @@ FILES = sorted(SOURCE.rglob("*.py"))
 ARROWS = {
     "mistake": set(),
     "disk": set(),
-    "models": set(),
+    "analysis": set(),
+    "models": {"analysis"},
     "data": {"mistake", "disk"},
     "weights": {"mistake", "disk", "models"},
-    "analysis": {"models"},
     "rules": {"analysis"},
     "check": {"mistake", "models", "analysis"},
     "catalogue": {"models", "analysis"},

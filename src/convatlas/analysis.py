@@ -23,8 +23,6 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from .models.net import Net
-
 LARGEST = 1 << 16  # pixels of a side
 Shape = tuple[int, ...]  # of one picture or map: (C, H, W), or (C,) once flat
 
@@ -242,7 +240,7 @@ def analyse(net: nn.Module, size: int | tuple[int, int] | None = None, channels:
     Raises ValueError where the pictures do not fit the network, and names the place.
     """
     if size is None:
-        size = net.size if isinstance(net, Net) else 224
+        size = int(getattr(net, "size", 224))
     height, width = size if isinstance(size, tuple) else (size, size)
     if not (0 < height <= LARGEST and 0 < width <= LARGEST):
         raise ValueError(f"pictures of {height} x {width} pixels are not analysed; a side is 1 to {LARGEST:,}")

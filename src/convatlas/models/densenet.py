@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from .net import ConvBN, Net, pooled_head, start
 from .resnet import he
+from .thrifty import DenseBlock
 
 YEAR = 2016
 
@@ -33,6 +34,7 @@ class Config:
     bottleneck: bool = True
     compression: float = 0.5  # theta: the share of maps that a transition keeps
     dropout: float = 0.0
+    thrifty: bool = False  # trains in a third of the memory, without dropout
     in_channels: int = 3
     num_classes: int = 1000
     size: int = 224
@@ -106,7 +108,9 @@ def transition(cfg: Config, cin: int, cout: int) -> nn.Sequential:
 class DenseNet(Net):
     def __init__(self, cfg: Config):
         super().__init__(cfg.size)
-        c = cfg.stem_width
+        if cfg.thrifty and cfg.dropout:
+            raise ValueError("a thrifty DenseNet has no dropout: it would have to keep what it computes again")
+        c, block = cfg.stem_width, DenseBlock if cfg.thrifty else nn.Sequential
         if cfg.stem == "imagenet":
             self.features.conv1 = ConvBN(cfg.in_channels, c, 7, 2)
             self.features.pool1 = nn.MaxPool2d(3, 2, padding=1)
@@ -117,7 +121,7 @@ class DenseNet(Net):
                 kept = int(c * cfg.compression)
                 self.features.add_module(f"transition{i - 1}", transition(cfg, c, kept))
                 c = kept
-            self.features.add_module(f"dense{i}", nn.Sequential(*(dense(cfg, c + j * cfg.growth) for j in range(depth))))
+            self.features.add_module(f"dense{i}", block(*(dense(cfg, c + j * cfg.growth) for j in range(depth))))
             c += depth * cfg.growth
         self.features.activation = nn.Sequential(OrderedDict(bn=nn.BatchNorm2d(c), relu=nn.ReLU()))
         self.head = pooled_head(c, cfg.num_classes)

@@ -139,16 +139,25 @@ class EfficientNet(Net):
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution padded as TensorFlow's "SAME": its windows lie evenly over the map, so with a stride the odd row of zeros is below."""
+    """A convolution padded as TensorFlow's "SAME": its windows lie evenly over the map, so with a stride the odd row of zeros is below.
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - PyTorch calls it so
-        up, left = (self.missing(input.shape[i], i - 2) for i in (2, 3))
-        x = pad(input, (left // 2, left - left // 2, up // 2, up - up // 2))
-        return conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+    If the stride is taken away and dilations make up for it, windows still lie where they lay with the stride as built.
+    """
 
-    def missing(self, side: int, i: int) -> int:
-        reach, stride = self.dilation[i] * (self.kernel_size[i] - 1) + 1, self.stride[i]
-        return (side + stride - 1) // stride * stride - stride + reach - side
+    def __init__(self, cin: int, cout: int, k: int, stride: int, groups: int):
+        super().__init__(cin, cout, k, stride, k // 2, groups=groups, bias=False)
+        self.steps = stride
+
+    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]: its name there is `input`
+        (up, down), (left, right) = self.missing(x.shape[2]), self.missing(x.shape[3])
+        return conv2d(pad(x, (left, right, up, down)), self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+    def missing(self, side: int) -> tuple[int, int]:
+        """Rows of zeros above and below a map of so many rows."""
+        k, stride, hole = self.kernel_size[0], self.stride[0], self.dilation[0]
+        rows = (side + hole - 1) // hole  # without those that dilation has put between
+        above = hole * (((rows + self.steps - 1) // self.steps * self.steps - self.steps + k - rows) // 2)
+        return above, (side + stride - 1) // stride * stride - stride + hole * (k - 1) + 1 - side - above
 
 
 def pad_as_tensorflow(net: nn.Module) -> None:
@@ -156,8 +165,7 @@ def pad_as_tensorflow(net: nn.Module) -> None:
     for layer in net.modules():
         if isinstance(layer, ConvBN) and layer.conv.stride != (1, 1):
             old = layer.conv
-            k, stride = old.kernel_size[0], old.stride[0]
-            layer.conv = SameConv2d(old.in_channels, old.out_channels, k, stride, k // 2, groups=old.groups, bias=False)
+            layer.conv = SameConv2d(old.in_channels, old.out_channels, old.kernel_size[0], old.stride[0], old.groups)
 
 
 def by_fan_out(layer: nn.Conv2d | nn.Linear) -> None:

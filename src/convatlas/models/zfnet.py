@@ -78,7 +78,7 @@ class ZFNet(Net):
     def after_step(self) -> None:
         """Section 3.1: a filter whose root mean square has grown beyond 0.1 is scaled back to that."""
         for layer in self.features.modules():
-            if isinstance(layer, nn.Conv2d):
+            if isinstance(layer, nn.Conv2d) and layer.weight.requires_grad:
                 rms = layer.weight.pow(2).mean((1, 2, 3), keepdim=True).sqrt()
                 layer.weight.mul_((0.1 / rms).clamp(max=1))
 
