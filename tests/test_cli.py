@@ -223,7 +223,7 @@ MISTAKES = {
     "no run": (["eval", "/nowhere"], "holds no run"),
     "no run to go on with": (["train", "--resume", "/nowhere"], "holds no run"),
     "no pictures": (["predict", "--run", "RUN"], "name at least one picture"),
-    "predict without a run": (["predict", "a.png"], "name a run"),
+    "predict without a run": (["predict", "a.png"], "name a network or a run"),
     "nothing fits": (["models", "transformer"], "nothing is called like 'transformer'"),
     "occupied": (["train", "lenet5-mnist", "--out", "RUN"], "holds another run. Go on with it by --resume"),
     "another recipe's run": (["train", "lenet5-mnist", "--resume", "RUN"], "follows lenet5_modern-mnist, not lenet5-mnist"),
