@@ -59,7 +59,7 @@ def finetune(
     model: str,
     data: Path,
     *,
-    how: How = How(),  # noqa: B008
+    how: How = How(),
     weights: str | None = None,
     out: Path | None = None,
     strict: Annotated[bool, Parameter(negative=())] = False,
