@@ -18,7 +18,7 @@ def predict(run: Run, files: Sequence[Path], top: int = 3) -> Iterator[dict[str,
 
     A file that cannot be read gives {"file", "error"} instead, and the others are still read.
     """
-    net, pictures = run.trained(), source(run.recipe.data)
+    net, pictures = run.trained(), source(run.recipe.data, run.recipe.preprocess.size)
     classes = pictures.load("test").classes
     for file in files:
         try:

@@ -130,7 +130,7 @@ class Session:
 
     def __init__(self, run: Run, save_every: float):
         self.run, self.recipe, self.save_every = run, run.recipe, save_every
-        source = source_of(self.recipe.data)
+        source = source_of(self.recipe.data, self.recipe.preprocess.size)
         self.test = source.load("test")
         self.batches = Batches(source.load("train"), self.recipe.batch, run.seed, self.recipe.preprocess, self.recipe.augment)
         self.net = run.net()

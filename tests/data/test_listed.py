@@ -376,3 +376,58 @@ def test_the_command_tells_and_goes_on(convatlas, tmp_path):
     strict = convatlas("data", tmp_path / "set", "--strict")
     assert strict.returncode == 2
     assert "a/a.jpg is empty" in strict.stderr
+
+
+def parquet(path, rows, names=None, columns=("image", "label")):
+    pa = pytest.importorskip("pyarrow", reason="the extra `data` is not installed")
+    import pyarrow.parquet as pq
+
+    pictures, labels = zip(*rows, strict=True)
+    held = {columns[0]: [{"bytes": data, "path": None} for data in pictures], columns[1]: list(labels)}
+    whole = pa.table(held)
+    if names:
+        told = json.dumps({"info": {"features": {columns[1]: {"names": names, "_type": "ClassLabel"}}}})
+        whole = whole.replace_schema_metadata({"huggingface": told})
+    path.parent.mkdir(exist_ok=True)
+    pq.write_table(whole, path, row_group_size=3)
+
+
+def test_parquet_is_read_by_row_and_names_its_classes(tmp_path):
+    rows = [(packed("PNG", (i * 10, 0, 0)), i % 2) for i in range(20)]
+    parquet(tmp_path / "data" / "train-00000-of-00002.parquet", rows[:8], ["cat", "dog"])
+    parquet(tmp_path / "data" / "train-00001-of-00002.parquet", rows[8:], ["cat", "dog"])
+    parquet(tmp_path / "data" / "validation-00000-of-00001.parquet", [*rows[:3], (b"", 1), (b"no picture", 0)], ["cat", "dog"])
+    splits = opened(tmp_path)
+    found = look(splits)
+    assert splits["train"].classes == ("cat", "dog")
+    assert found["counts"] == {"train": 18, "val": 2, "test": 3}
+    assert [int(splits["test"].read(i)[0, 0, 0]) for i in (2, 0, 1)] == [20, 0, 10]
+    assert [p["file"] for p in found["problems"]] == [f"validation-00000-of-00001.parquet#{i}" for i in (3, 4)]
+
+
+def test_parquet_without_names_has_numbers_or_words(tmp_path):
+    for i, labels in enumerate(((10, 9, 2), ("b", "a", "c"))):
+        parquet(tmp_path / f"{i}.parquet", [(packed("PNG"), label) for label in labels], columns=("img", "label"))
+        assert opened(tmp_path / f"{i}.parquet")["train"].classes == (("2", "9", "10"), ("a", "b", "c"))[i]
+    parquet(tmp_path / "c.parquet", [(packed("PNG"), 0)], columns=("img", "kind"))
+    with pytest.raises(Mistake, match="no train pictures"):  # nothing there is called a label
+        open_data(tmp_path / "c.parquet")
+
+
+def test_idx_files_are_grey_pictures_in_three_channels():
+    from convatlas.data.mnist import FOLDER, load
+
+    found = open_data(FOLDER, "test")
+    assert len(found) == 10_000
+    assert torch.equal(found.read(7), load("test").x[7].expand(3, -1, -1))
+    assert torch.equal(found.y, load("test").y)
+
+
+def test_a_place_is_a_source(tmp_path):
+    from convatlas.data import source
+
+    place = source(str(folders(tmp_path / "set", a=10, b=10)), size=12)
+    assert place.load("test").x.shape == (2, 3, 12, 12)
+    assert place.adapt(torch.zeros(3, 20, 30, dtype=torch.uint8)).shape == (3, 12, 12)
+    with pytest.raises(Mistake, match="no data called 'nowhere'"):
+        source("nowhere")

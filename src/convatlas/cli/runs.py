@@ -113,7 +113,7 @@ def eval_(run: Path, *, json: Json = False) -> None:
     from ..run import open_run
 
     opened = open_run(run)
-    test = source(opened.recipe.data).load("test")
+    test = source(opened.recipe.data, opened.recipe.preprocess.size).load("test")
     found = evaluate(scores(opened.trained(), test.x, opened.recipe.preprocess), test.y)
     if json:
         print_json(asdict(found))
