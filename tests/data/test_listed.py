@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import struct
 import tarfile
 import tempfile
 import zlib
@@ -431,3 +432,75 @@ def test_a_place_is_a_source(tmp_path):
     assert place.adapt(torch.zeros(3, 20, 30, dtype=torch.uint8)).shape == (3, 12, 12)
     with pytest.raises(Mistake, match="no data called 'nowhere'"):
         source("nowhere")
+
+
+def mat(kind, content):
+    return struct.pack("<II", kind, len(content)) + content + bytes(-len(content) % 8)
+
+
+def array(kind, *parts):
+    return mat(14, mat(6, bytes([kind]) + bytes(7)) + mat(5, struct.pack("<ii", 1, 1)) + mat(1, b"") + b"".join(parts))
+
+
+def meta(rows):
+    """As the devkit's meta.mat: a packed struct array of numbers and text."""
+    names = ("ILSVRC2012_ID", "WNID", "words")
+    cells = b"".join(
+        array(6, struct.pack("<HH", 2, 1) + bytes([number, 0, 0, 0])) + array(4, mat(4, wnid.encode("utf-16-le")))
+        + array(4, mat(4, words.encode("utf-16-le")))
+        for number, wnid, words in rows
+    )  # fmt: skip
+    small = struct.pack("<HHI", 5, 4, 32)
+    whole = array(2, small, mat(1, b"".join(name.encode().ljust(32, b"\0") for name in names)), cells)
+    packed = zlib.compress(whole)
+    return bytes(128) + struct.pack("<II", 15, len(packed)) + packed
+
+
+SYNSETS = [
+    (1, "n02119789", "kit fox, Vulpes macrotis"),
+    (2, "n01440764", "tench, Tinca tinca"),
+    (3, "n03126707", "crane"),
+    (4, "n02012849", "crane"),
+]
+
+
+def ilsvrc(place):
+    pictures = place / "ILSVRC" / "Data" / "CLS-LOC"
+    folders(pictures / "train", **{wnid: 3 for _, wnid, _ in SYNSETS})
+    (pictures / "val").mkdir()
+    for i in range(1, 5):
+        picture((i, 0, 0)).save(pictures / "val" / f"ILSVRC2012_val_{i:08}.JPEG")
+
+
+def with_devkit(place):
+    kit = place / "ILSVRC2012_devkit_t12" / "data"
+    kit.mkdir(parents=True)
+    (kit / "meta.mat").write_bytes(meta(SYNSETS))
+    (kit / "ILSVRC2012_validation_ground_truth.txt").write_text("2\n1\n4\n3\n")
+
+
+def with_tables(place):
+    (place / "LOC_synset_mapping.txt").write_text("".join(f"{wnid} {words}\n" for _, wnid, words in SYNSETS))
+    rows = [f"ILSVRC2012_val_{i:08},{SYNSETS[n][1]} 1 2 3 4" for i, n in ((1, 1), (2, 0), (3, 3), (4, 2))]
+    (place / "LOC_val_solution.csv").write_text("\n".join(["ImageId,PredictionString", *rows]))
+
+
+@pytest.mark.parametrize("says", [with_devkit, with_tables])
+def test_ilsvrc_is_read_as_it_is_given_out(says, tmp_path):
+    ilsvrc(tmp_path)
+    says(tmp_path)
+    splits = opened(tmp_path)
+    assert splits["train"].classes == ("tench", "crane (n02012849)", "kit fox", "crane (n03126707)")
+    assert splits["test"].y.tolist() == [0, 2, 1, 3]
+    assert sorted(splits["train"].y.tolist()) == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert not look(splits)["problems"]
+
+
+def test_a_devkit_that_is_none_is_said(tmp_path):
+    ilsvrc(tmp_path)
+    with_devkit(tmp_path)
+    path = tmp_path / "ILSVRC2012_devkit_t12" / "data" / "meta.mat"
+    for damaged in (b"", bytes(300), path.read_bytes()[:200]):
+        path.write_bytes(damaged)
+        with pytest.raises(Mistake, match="not the devkit's table"):
+            open_data(tmp_path)
