@@ -28,7 +28,7 @@ from convatlas.run import environment
 from convatlas.train import fit
 
 SOUND = Spectrogram(rate=8000, seconds=1.0, fft=512, hop=250, mels=32)  # 32 x 32 pictures
-PREPROCESS = Preprocess(size=32, mean=(0.35,) * 3, std=(0.3,) * 3)
+PREPROCESS = Preprocess(size=32, mean=(0.26,) * 3, std=(0.31,) * 3)
 
 
 def recipe(passes: int, windows: int) -> Recipe:
@@ -105,4 +105,4 @@ def main(seeds: int, passes: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3, int(sys.argv[2]) if len(sys.argv) > 2 else 30)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3, int(sys.argv[2]) if len(sys.argv) > 2 else 12)

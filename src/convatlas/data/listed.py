@@ -22,7 +22,8 @@ from .pictures import Pictures
 from .shards import shards
 from .sound import DEFAULT, Spectrogram
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def open_data(place: Path | str, split: str = "train", seed: int = 0, sound: Spe
     return opened(place, seed, sound)[split]
 
 
-def opened(place: Path | str, seed: int = 0, sound: Spectrogram = DEFAULT) -> dict[str, Listed]:
+def opened(place: Path | str, seed: int = 0, sound: Spectrogram = DEFAULT) -> "Splits":
     """All splits of the data set at `place` that have any pictures, by name; asking for another raises Mistake."""
     found = find(Path(place), sound)
     if not found.entries:
