@@ -55,7 +55,7 @@ def rectified(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """relu(x * scale + shift), picture by picture, so that each is still in the cache when it is rectified."""
     scale, shift, out = scale.view(-1, 1, 1), shift.view(-1, 1, 1), torch.empty(x.shape, dtype=x.dtype, device=x.device)
     for picture, made in zip(x, out, strict=True):
-        torch.addcmul(shift, picture, scale, out=made).relu_()
+        torch.mul(picture, scale, out=made).add_(shift).relu_()  # of addcmul, two small factors make a slow loop
     return out
 
 
@@ -150,7 +150,7 @@ class Through:
         sums, dots = torch.zeros_like(mean), torch.zeros_like(mean)
         factor = scale.view(-1, 1, 1)
         for picture, given, made, into in zip(x, gz, z, total[:, :c], strict=True):
-            masked = aten.threshold_backward(given, made, 0)
+            masked = aten.threshold_backward.grad_input(given, made, 0, grad_input=given)
             into.addcmul_(masked, factor)
             flat = masked.view(c, -1)
             sums += flat.sum(1)
