@@ -77,9 +77,10 @@ def test_windows_of_one_recording_stay_together(tmp_path):
 def test_every_codec_gives_the_same_pictures(kind, error, tmp_path):
     if "CONVATLAS_DATA" in os.environ:
         files = sorted((Path(os.environ["CONVATLAS_DATA"]) / "fsdd" / "recordings").glob("*_0.wav"))[:20]
-        sounds = [soundfile.read(file)[0] for file in files]
+        sounds = [soundfile.read(file, dtype="int16")[0] for file in files]
     else:
-        sounds = [tone(300 + 200 * i) + np.random.default_rng(i).normal(0, 0.05, 8000) for i in range(5)]
+        drawn = [tone(300 + 200 * i) + np.random.default_rng(i).normal(0, 0.05, 8000) for i in range(5)]
+        sounds = [(sound * 32000).astype(np.int16) for sound in drawn]
     for ending in ("wav", kind):
         (tmp_path / ending / "a").mkdir(parents=True)
         for i, sound in enumerate(sounds):
