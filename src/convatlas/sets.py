@@ -38,7 +38,7 @@ def load_sets(recipe: Recipe, strict: bool = False) -> Sets:
     Raises Mistake for a place without pictures to learn from and to be judged by; if `strict`, for any file that cannot be used.
     """
     if recipe.tuning is None:
-        pictures = source(recipe.data)
+        pictures = source(recipe.data, recipe.preprocess.size)
         test = pictures.load("test")
         return Sets(pictures.load("train"), None, test, test)
     tuning, size = recipe.tuning, recipe.preprocess.size

@@ -77,7 +77,7 @@ def of_run(folder: Path) -> Trained:
     if tuning is not None:
         size = preprocess.size
         return Trained(run.name, run.trained(), 3, lambda x: fit(x, size, "crop"), preprocess, tuning.classes, run.recipe.protocol)
-    data = source(run.recipe.data)
+    data = source(run.recipe.data, preprocess.size)
     return Trained(run.name, run.trained(), data.channels, data.adapt, preprocess, data.load("test").classes)
 
 

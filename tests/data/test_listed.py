@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import struct
 import tarfile
 import tempfile
 import zlib
@@ -376,3 +377,130 @@ def test_the_command_tells_and_goes_on(convatlas, tmp_path):
     strict = convatlas("data", tmp_path / "set", "--strict")
     assert strict.returncode == 2
     assert "a/a.jpg is empty" in strict.stderr
+
+
+def parquet(path, rows, names=None, columns=("image", "label")):
+    pa = pytest.importorskip("pyarrow", reason="the extra `data` is not installed")
+    import pyarrow.parquet as pq
+
+    pictures, labels = zip(*rows, strict=True)
+    held = {columns[0]: [{"bytes": data, "path": None} for data in pictures], columns[1]: list(labels)}
+    whole = pa.table(held)
+    if names:
+        told = json.dumps({"info": {"features": {columns[1]: {"names": names, "_type": "ClassLabel"}}}})
+        whole = whole.replace_schema_metadata({"huggingface": told})
+    path.parent.mkdir(exist_ok=True)
+    pq.write_table(whole, path, row_group_size=3)
+
+
+def test_parquet_is_read_by_row_and_names_its_classes(tmp_path):
+    rows = [(packed("PNG", (i * 10, 0, 0)), i % 2) for i in range(20)]
+    parquet(tmp_path / "data" / "train-00000-of-00002.parquet", rows[:8], ["cat", "dog"])
+    parquet(tmp_path / "data" / "train-00001-of-00002.parquet", rows[8:], ["cat", "dog"])
+    parquet(tmp_path / "data" / "validation-00000-of-00001.parquet", [*rows[:3], (b"", 1), (b"no picture", 0)], ["cat", "dog"])
+    splits = opened(tmp_path)
+    found = look(splits)
+    assert splits["train"].classes == ("cat", "dog")
+    assert found["counts"] == {"train": 18, "val": 2, "test": 3}
+    assert [int(splits["test"].read(i)[0, 0, 0]) for i in (2, 0, 1)] == [20, 0, 10]
+    assert [p["file"] for p in found["problems"]] == [f"validation-00000-of-00001.parquet#{i}" for i in (3, 4)]
+
+
+def test_parquet_without_names_has_numbers_or_words(tmp_path):
+    for i, labels in enumerate(((10, 9, 2), ("b", "a", "c"))):
+        parquet(tmp_path / f"{i}.parquet", [(packed("PNG"), label) for label in labels], columns=("img", "label"))
+        assert opened(tmp_path / f"{i}.parquet")["train"].classes == (("2", "9", "10"), ("a", "b", "c"))[i]
+    parquet(tmp_path / "c.parquet", [(packed("PNG"), 0)], columns=("img", "kind"))
+    with pytest.raises(Mistake, match="no train pictures"):  # nothing there is called a label
+        open_data(tmp_path / "c.parquet")
+
+
+def test_idx_files_are_grey_pictures_in_three_channels():
+    from convatlas.data.mnist import FOLDER, load
+
+    found = open_data(FOLDER, "test")
+    assert len(found) == 10_000
+    assert torch.equal(found.read(7), load("test").x[7].expand(3, -1, -1))
+    assert torch.equal(found.y, load("test").y)
+
+
+def test_a_place_is_a_source(tmp_path):
+    from convatlas.data import source
+
+    place = source(str(folders(tmp_path / "set", a=10, b=10)), size=12)
+    assert place.load("test").x.shape == (2, 3, 12, 12)
+    assert place.adapt(torch.zeros(3, 20, 30, dtype=torch.uint8)).shape == (3, 12, 12)
+    with pytest.raises(Mistake, match="no data called 'nowhere'"):
+        source("nowhere")
+
+
+def mat(kind, content):
+    return struct.pack("<II", kind, len(content)) + content + bytes(-len(content) % 8)
+
+
+def array(kind, *parts):
+    return mat(14, mat(6, bytes([kind]) + bytes(7)) + mat(5, struct.pack("<ii", 1, 1)) + mat(1, b"") + b"".join(parts))
+
+
+def meta(rows):
+    """As the devkit's meta.mat: a packed struct array of numbers and text."""
+    names = ("ILSVRC2012_ID", "WNID", "words")
+    cells = b"".join(
+        array(6, struct.pack("<HH", 2, 1) + bytes([number, 0, 0, 0])) + array(4, mat(4, wnid.encode("utf-16-le")))
+        + array(4, mat(4, words.encode("utf-16-le")))
+        for number, wnid, words in rows
+    )  # fmt: skip
+    small = struct.pack("<HHI", 5, 4, 32)
+    whole = array(2, small, mat(1, b"".join(name.encode().ljust(32, b"\0") for name in names)), cells)
+    packed = zlib.compress(whole)
+    return bytes(128) + struct.pack("<II", 15, len(packed)) + packed
+
+
+SYNSETS = [
+    (1, "n02119789", "kit fox, Vulpes macrotis"),
+    (2, "n01440764", "tench, Tinca tinca"),
+    (3, "n03126707", "crane"),
+    (4, "n02012849", "crane"),
+]
+
+
+def ilsvrc(place):
+    pictures = place / "ILSVRC" / "Data" / "CLS-LOC"
+    folders(pictures / "train", **{wnid: 3 for _, wnid, _ in SYNSETS})
+    (pictures / "val").mkdir()
+    for i in range(1, 5):
+        picture((i, 0, 0)).save(pictures / "val" / f"ILSVRC2012_val_{i:08}.JPEG")
+
+
+def with_devkit(place):
+    kit = place / "ILSVRC2012_devkit_t12" / "data"
+    kit.mkdir(parents=True)
+    (kit / "meta.mat").write_bytes(meta(SYNSETS))
+    (kit / "ILSVRC2012_validation_ground_truth.txt").write_text("2\n1\n4\n3\n")
+
+
+def with_tables(place):
+    (place / "LOC_synset_mapping.txt").write_text("".join(f"{wnid} {words}\n" for _, wnid, words in SYNSETS))
+    rows = [f"ILSVRC2012_val_{i:08},{SYNSETS[n][1]} 1 2 3 4" for i, n in ((1, 1), (2, 0), (3, 3), (4, 2))]
+    (place / "LOC_val_solution.csv").write_text("\n".join(["ImageId,PredictionString", *rows]))
+
+
+@pytest.mark.parametrize("says", [with_devkit, with_tables])
+def test_ilsvrc_is_read_as_it_is_given_out(says, tmp_path):
+    ilsvrc(tmp_path)
+    says(tmp_path)
+    splits = opened(tmp_path)
+    assert splits["train"].classes == ("tench", "crane (n02012849)", "kit fox", "crane (n03126707)")
+    assert splits["test"].y.tolist() == [0, 2, 1, 3]
+    assert sorted(splits["train"].y.tolist()) == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert not look(splits)["problems"]
+
+
+def test_a_devkit_that_is_none_is_said(tmp_path):
+    ilsvrc(tmp_path)
+    with_devkit(tmp_path)
+    path = tmp_path / "ILSVRC2012_devkit_t12" / "data" / "meta.mat"
+    for damaged in (b"", bytes(300), path.read_bytes()[:200]):
+        path.write_bytes(damaged)
+        with pytest.raises(Mistake, match="not the devkit's table"):
+            open_data(tmp_path)

@@ -1,12 +1,15 @@
-"""Where pictures come from. A source in the package has a name."""
+"""Where pictures come from. A source in the package has a name; any other is a place on the disk."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import Tensor
 
 from ..mistake import Mistake
 from . import mnist
+from .decode import fit
+from .listed import open_data
 from .pictures import Pictures
 
 
@@ -22,8 +25,13 @@ class Source:
 SOURCES = {"mnist": Source(mnist.load, mnist.as_digit, channels=1)}
 
 
-def source(name: str) -> Source:
-    """The source of that name. Raises Mistake for one that does not exist."""
-    if name not in SOURCES:
-        raise Mistake(f"no data called {name!r}; there are: {', '.join(SOURCES)}.")
-    return SOURCES[name]
+def source(name: str, size: int = 224) -> Source:
+    """The source of that name, or the place of that name as pictures in memory, the middle of each at `size`.
+
+    Raises Mistake for one that does not exist.
+    """
+    if name in SOURCES:
+        return SOURCES[name]
+    if not Path(name).exists():
+        raise Mistake(f"no data called {name!r}; there are: {', '.join(SOURCES)}, and any folder or file that `convatlas data` takes.")
+    return Source(lambda split: open_data(name, split).pictures(size), lambda x: fit(x, size, "crop"), channels=3)

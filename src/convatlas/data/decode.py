@@ -96,7 +96,8 @@ def plain_size(data: bytes) -> tuple[int, int, int | None] | None:
         if mark in (0xC0, 0xC1):
             says = at + 3
     try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+        height, width, colours = simplejpeg.decode_jpeg_header(data)[:3]
+        height, width = int(height), int(width)
     except ValueError:
         return None
     return (height, width, says) if colours in PLAIN and height * width <= PIXELS else None
@@ -112,12 +113,11 @@ def segments(data: bytes) -> Iterator[tuple[int, int]]:
 
 def orientation(tiff: bytes) -> int:
     """The orientation that an Exif block tells, 1 (upright) to 8; 0 where the block is damaged."""
-    order = {b"II": "little", b"MM": "big"}.get(tiff[:2])
-    if order is None:
+    if tiff[:2] not in (b"II", b"MM"):
         return 0
 
     def number(at: int, size: int) -> int:
-        return int.from_bytes(tiff[at : at + size], order)
+        return int.from_bytes(tiff[at : at + size], "little" if tiff[:1] == b"I" else "big")
 
     first = number(4, 4)
     for at in range(first + 2, first + 2 + 12 * min(number(first, 2), 100), 12):

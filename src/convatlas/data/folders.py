@@ -1,4 +1,4 @@
-"""Pictures as files: a folder for each class, or a table of file and label."""
+"""Pictures, or sounds, as files: a folder for each class, or a table of file and label."""
 
 import csv
 import os
@@ -8,6 +8,7 @@ from stat import S_ISREG
 
 from ..mistake import Mistake
 from .found import FOLDERS, Entry, Found, label_of, printable
+from .sound import DEFAULT, SOUNDS, Spectrogram, sounds
 
 PICTURES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
 FILE_BYTES = 1 << 29  # a picture file larger than this is not read
@@ -79,22 +80,30 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def folder(place: Path) -> Found:
+def folder(place: Path, sound: Spectrogram = DEFAULT) -> Found:
     """A folder for each class; within folders train, val and test where there is a train. Of sounds, if sounds are all there is."""
     problems: dict[str, str] = {}
     files = list(walk(place, problems))
     split = any(FOLDERS.get(above[0].lower()) == "train" for _, above in files if above)
+    kinds = {path.suffix.lower() for path, _ in files}
+    wanted = PICTURES if kinds & PICTURES else SOUNDS
     entries, paths = [], []
     for path, above in files:
         part = FOLDERS.get(above[0].lower(), "") if above and split else ""
         labels = above[1:] if split else above
-        if path.suffix.lower() in PICTURES and (part or not split):
+        if path.suffix.lower() in wanted and (part or not split):
             entries.append(Entry(printable("/".join((*above, path.name))), label_of(labels[0]) if labels else None, part))
             paths.append(path)
+    return listed(entries, paths, problems, sound)
+
+
+def listed(entries: list[Entry], paths: list[Path], problems: dict[str, str], sound: Spectrogram) -> Found:
+    if any(path.suffix.lower() in SOUNDS for path in paths):
+        return sounds(entries, paths, sound, problems)
     return Found(entries, Files(paths, [e.name for e in entries]), problems=problems)
 
 
-def table(path: Path) -> Found:
+def table(path: Path, sound: Spectrogram = DEFAULT) -> Found:
     """A CSV with a column of files, beside it or in a folder `images`, one of labels, and perhaps one that says train, val or test."""
     problems: dict[str, str] = {}
     entries: dict[str, Entry] = {}
@@ -111,7 +120,7 @@ def table(path: Path) -> Found:
             )
         else:
             entries[name], paths[name] = entry, where
-    return Found(list(entries.values()), Files(list(paths.values()), list(entries)), problems=problems)
+    return listed(list(entries.values()), list(paths.values()), problems, sound)
 
 
 def rows_of(path: Path) -> Iterator[tuple[str, str, str]]:

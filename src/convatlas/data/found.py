@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 from unicodedata import normalize
 
@@ -17,11 +18,15 @@ HELD = 0.1  # the share of each class that is held out, for each of val and test
 
 
 class Entry(NamedTuple):
-    """A picture: its name in the data set, its label if known, and the split that its place says it belongs to, or ""."""
+    """A picture: its name in the data set, its label if known, the split that its place says it belongs to, or "".
+
+    Pictures of one `group`, if it is named, were made of one thing and stay in one split.
+    """
 
     name: str
     label: str | None
     part: str = ""
+    group: str = ""
 
 
 @dataclass
@@ -91,17 +96,19 @@ def hold_out(entries: Sequence[Entry], parts: dict[str, list[int]], wanted: Sequ
 
     Returns how many classes have one picture only.
     """
-    by_label: dict[str | None, list[int]] = {}
+    by_label: dict[str, dict[str | int, list[int]]] = {}
     for i in parts["train"]:
-        by_label.setdefault(entries[i].label, []).append(i)
+        groups = by_label.setdefault(entries[i].label or "", {})
+        groups.setdefault(entries[i].group or i, []).append(i)
     stay, alone = [], 0
-    for number, (_, rows) in enumerate(sorted(by_label.items(), key=lambda item: item[0] or "")):
+    for number, (_, groups) in enumerate(sorted(by_label.items())):
+        rows = list(groups.values())
         shuffled = [rows[i] for i in torch.randperm(len(rows), generator=generator(seed, number)).tolist()]
         alone += len(rows) == 1
         for split in wanted:
             count = min(max(1, round(len(rows) * HELD)), len(shuffled) - 1)
-            parts[split] += shuffled[:count]
+            parts[split] += chain.from_iterable(shuffled[:count])
             shuffled = shuffled[count:]
-        stay += shuffled
+        stay += chain.from_iterable(shuffled)
     parts["train"] = stay
     return alone

@@ -20,8 +20,10 @@ from .ilsvrc import imagenet, is_imagenet
 from .parquet import parquet
 from .pictures import Pictures
 from .shards import shards
+from .sound import DEFAULT, Spectrogram
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -123,22 +125,22 @@ def spread(work: Callable[[T], R], items: Sequence[T], threads: int | None = Non
                 yield future.result()
 
 
-def open_data(place: Path | str, split: str = "train", seed: int = 0) -> Listed:
+def open_data(place: Path | str, split: str = "train", seed: int = 0, sound: Spectrogram = DEFAULT) -> Listed:
     """The pictures (or sounds) of one split, "train", "val" or "test", of the data set at `place`.
 
     A place is a folder with a folder of pictures for each class (in folders train, val and test, or none of these), a CSV of
     file and label or a folder with labels.csv, parquet in the Hugging Face layout, the MNIST files, tar shards in the
     WebDataset layout, ILSVRC's own folders, or a folder of sounds for each class. What is not split is split by `seed`, class
-    by class; `Listed.split` says how. Raises Mistake for a place or a split that is not there.
+    by class; `Listed.split` says how. Sounds become pictures by `sound`. Raises Mistake for a place or a split that is not there.
     """
     if split not in SPLITS:
         raise Mistake(f"no split {split!r}; there are: {', '.join(SPLITS)}.")
-    return opened(place, seed)[split]
+    return opened(place, seed, sound)[split]
 
 
-def opened(place: Path | str, seed: int = 0) -> dict[str, Listed]:
+def opened(place: Path | str, seed: int = 0, sound: Spectrogram = DEFAULT) -> "Splits":
     """All splits of the data set at `place` that have any pictures, by name; asking for another raises Mistake."""
-    found = find(Path(place))
+    found = find(Path(place), sound)
     if not found.entries:
         raise Mistake(f"{place} holds no pictures that can be used.{first_problem(found)}")
     parts, told = divide(found.entries, seed)
@@ -163,21 +165,22 @@ def first_problem(found: Found) -> str:
     return f" The first of {len(found.problems)} problems: {name}: {reason}" if name else ""
 
 
-def find(place: Path) -> Found:
+def find(place: Path, sound: Spectrogram) -> Found:
     """What is at `place`, told by what files are there."""
-    if place.is_file():
-        kinds = {".csv": table, ".tsv": table, ".parquet": parquet, ".tar": shards}
-        if place.suffix.lower() not in kinds:
-            raise Mistake(f"{place} is no data set; a file is one if it ends in {', '.join(kinds)}.")
-        return kinds[place.suffix.lower()](place)
-    if not place.is_dir():
+    if not place.exists():
         raise Mistake(f"{place} is not there.")
-    if (place / "labels.csv").is_file():
-        return table(place / "labels.csv")
-    if any(place.glob("*.parquet")) or any(place.glob("data/*.parquet")):
-        return parquet(place)
-    if any(place.glob("*-idx?-ubyte*")):
-        return idx_folder(place)
-    if any(place.glob("*.tar")) or any(place.glob("train/*.tar")):
-        return shards(place)
-    return imagenet(place) if is_imagenet(place) else folder(place)
+    inside = (lambda *patterns: any(any(place.glob(pattern)) for pattern in patterns)) if place.is_dir() else lambda *_: False
+    ending = place.suffix.lower() if place.is_file() else ""
+    if ending in (".csv", ".tsv") or inside("labels.csv"):
+        found = table(place if ending else place / "labels.csv", sound)
+    elif ending == ".parquet" or inside("*.parquet", "data/*.parquet"):
+        found = parquet(place)
+    elif ending == ".tar" or inside("*.tar", "train/*.tar"):
+        found = shards(place)
+    elif inside("*-idx?-ubyte*"):
+        found = idx_folder(place)
+    elif place.is_file():
+        raise Mistake(f"{place} is no data set; a file is one if it ends in .csv, .tsv, .parquet or .tar.")
+    else:
+        found = imagenet(place) if is_imagenet(place) else folder(place, sound)
+    return found
