@@ -30,7 +30,7 @@ from convatlas.run import Run, environment, open_run
 from convatlas.weights import network_of
 
 MODEL, SEEDS, EACH = "efficientnet_lite0", (0, 1, 2), {"train": 100, "test": 200}
-WISHES = {"probe": {"size": 224, "passes": 0}, "finetune": {"size": 192, "passes": 8}}
+WISHES = {"probe": {"size": 224, "passes": 0}, "finetune": {"size": 192, "passes": 6}}
 RESULT = Path(__file__).parent.parent / "results" / "finetune" / "cifar10-1000.json"
 
 
