@@ -65,6 +65,17 @@ def seen() -> str:
     return "\n".join([*rows, "", bench["note"]])
 
 
+def tuned() -> str:
+    found = json.loads((HERE / "results" / "finetune" / "cifar10-1000.json").read_text())
+    rows = ["| `efficientnet_lite0` | test error | 95 % interval | each seed | seconds, all in all |", "|---|---|---|---|---|"]
+    for kind, said in (("probe", "a linear classifier on its features"), ("finetune", "fine-tuned")):
+        row = found[kind]
+        low, high = row["interval"]
+        each, seconds = (", ".join(f"{v:{form}}" for v in row[key]) for key, form in (("errors", ".2f"), ("seconds", ".0f")))
+        rows.append(f"| {said} | {row['top1_error']:.2f} % | {low:.2f} to {high:.2f} | {each} | {seconds} |")
+    return "\n".join([*rows, f"\n{found['what']}."])
+
+
 def length(path: Path) -> tuple[int, int, int]:
     """Lines; those that are neither blank nor comment nor docstring; and the lines of the longest function, its decorators not counted."""
     nodes = list(ast.walk(ast.parse(path.read_text())))
@@ -135,7 +146,7 @@ def filled(path: Path, tables: dict[str, str]) -> str:
 
 def main() -> None:
     pages = {
-        HERE / "README.md": filled(HERE / "README.md", {"runs": runs(), "speed": speed(), "pretrained": seen()}),
+        HERE / "README.md": filled(HERE / "README.md", {"runs": runs(), "tuned": tuned(), "speed": speed(), "pretrained": seen()}),
         HERE / "docs" / "architecture.md": filled(HERE / "docs" / "architecture.md", {"lengths": lengths()}),
         HERE / "docs" / "commands.md": commands(),
         HERE / "src" / "convatlas" / "catalogue.json": catalogue(),
