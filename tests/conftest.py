@@ -26,6 +26,14 @@ def calm(monkeypatch):
     return os.environ
 
 
+@pytest.fixture
+def alone(monkeypatch, tmp_path):
+    """A folder and a cache of the test's own, and no network."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("CONVATLAS_OFFLINE", "1")
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope="session")
 def convatlas():
     """The command, run here: what it prints, what it complains of and its exit code. A new process would first load torch."""

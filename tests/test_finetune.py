@@ -206,3 +206,29 @@ def test_what_cannot_be_is_refused(place, tmp_path):
     with pytest.raises(Mistake, match="is not there"):
         begun(tmp_path / "run", place / "nowhere")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_command_tunes_tests_and_predicts(convatlas, place, alone):
+    torch.save(build("resnet20").state_dict(), "mine.pth")
+    words = ("finetune", "resnet20", place, "--weights", "mine.pth", "--passes", "1", "--size", "32", "--out", "run", "--json")
+    tuned = convatlas(*words)
+    assert tuned.returncode == 0, tuned.stderr
+    found = json.loads(tuned.stdout)
+    assert Path(found["report"]).exists()
+    again = json.loads(convatlas("eval", "run", "--json").stdout)
+    assert again["top1_error"] == found["top1_error"]
+    (seen,) = json.loads(convatlas("predict", "run", place / "red" / "0.png", "--json").stdout)
+    assert {p["label"] for p in seen["predictions"]} == set(COLOURS)
+    assert convatlas(*words).returncode == 2  # the folder holds a run
+
+
+def test_weights_of_another_network_and_files_that_are_not_what_they_are_called_are_refused(convatlas, place, alone):
+    torch.save(build("resnet20").state_dict(), "resnet50-0676ba61.pth")  # the name of a file that torchvision published
+    other = convatlas("finetune", "resnet50", place, "--weights", "resnet50-0676ba61.pth", "--out", "run")
+    assert other.returncode == 2
+    assert "weights for resnet50_v1_5, not for resnet50" in other.stderr
+    wrong = convatlas("finetune", "resnet50_v1_5", place, "--weights", "resnet50-0676ba61.pth", "--out", "run")
+    assert wrong.returncode == 2
+    assert "its sha256 does not begin with 0676ba61" in wrong.stderr
+    assert "resnet50_v1_5" in convatlas("finetune", "resnet50", place, "--out", "run").stderr
+    assert not Path("run").exists()

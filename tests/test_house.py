@@ -35,12 +35,12 @@ ARROWS = {
     "run": {"mistake", "disk", "models", "data", "recipes", "sets", "train", "evaluate", "metrics"},
     "finetune": {"mistake", "disk", "models", "data", "recipes", "sets", "train", "evaluate", "probe", "run"},
     "download": {"mistake", "disk"},
-    "pretrained": {"mistake", "models", "data", "catalogue", "weights", "download"},
+    "pretrained": {"mistake", "disk", "models", "data", "catalogue", "weights", "download"},
     "trained": {"mistake", "models", "data", "evaluate", "sets", "weights", "pretrained", "run"},
     "predict": {"mistake", "disk", "data", "evaluate", "trained"},
     "watch": {"run"},
     "report": {"disk", "data", "evaluate", "metrics", "recipes", "run", "sets"},
-    "cli": {"mistake", "models", "analysis", "rules", "catalogue", "check", "diagram", "weights"}
+    "cli": {"mistake", "disk", "models", "analysis", "rules", "catalogue", "check", "diagram", "weights"}
     | {"recipes", "data", "evaluate", "run", "pretrained", "trained", "predict", "report", "watch"}
     | {"sets", "finetune"},
     "__main__": {"cli"},

@@ -20,12 +20,7 @@ from convatlas.predict import expanded
 SAMPLE = Path(os.environ.get("CONVATLAS_DATA", "nowhere")) / "imagenet-sample"
 MODEL = "squeezenet1_1"
 
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    monkeypatch.setenv("CONVATLAS_OFFLINE", "1")
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 @pytest.fixture

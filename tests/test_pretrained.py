@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from convatlas import pretrained
+from convatlas.disk import cache_folder
 from convatlas.mistake import Mistake
 from convatlas.models import MODELS, build
-from convatlas.pretrained import cache_folder, choose, fetch, kin_of, load_weights, of, table
+from convatlas.pretrained import choose, fetch, kin_of, load_weights, of, table
 from convatlas.weights import TIMM, TORCHVISION, counted, peer, twins
 
 LITE = "efficientnet_lite0"
@@ -116,11 +117,11 @@ def test_a_damaged_package_is_not_loaded(lite, monkeypatch):
 
 
 def test_the_cache_is_where_the_system_wants_it(monkeypatch, home):
-    assert cache_folder() == home
+    assert cache_folder("weights") == home
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert cache_folder() == Path.home() / ".cache" / "convatlas" / "weights"
+    assert cache_folder("weights") == Path.home() / ".cache" / "convatlas" / "weights"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder() == Path.home() / ".cache" / "convatlas" / "weights"
+    assert cache_folder("weights") == Path.home() / ".cache" / "convatlas" / "weights"
 
 
 @pytest.mark.parametrize("how", ["option", "environment"])

@@ -30,6 +30,12 @@ def whole(path: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
+def cache_folder(kind: str) -> Path:
+    """Where what can be made or fetched again is kept: $XDG_CACHE_HOME/convatlas/KIND, by default ~/.cache/convatlas/KIND."""
+    home = os.environ.get("XDG_CACHE_HOME", "")  # a relative one does not count, says the XDG specification
+    return (Path(home) if home.startswith("/") else Path.home() / ".cache") / "convatlas" / kind
+
+
 def sync_folder(folder: Path) -> None:
     """Makes the names in a folder last through a loss of power, where the system can do that."""
     if os.name == "posix":

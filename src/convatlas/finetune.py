@@ -5,7 +5,6 @@ head would spoil the features before it knew anything (Kumar et al. 2022, arXiv:
 """
 
 import json
-import os
 import time
 from collections.abc import Callable
 from copy import deepcopy
@@ -35,12 +34,6 @@ SOURCE = "ours: a linear classifier on the features, then all layers from there,
 FEW = 5000  # pictures; with fewer, batch norms keep the statistics that they came with
 
 Tell = Callable[[int, int], None]  # hears how many pictures have gone through the network, and of how many
-
-
-def features_folder() -> Path:
-    """Where features are kept: $XDG_CACHE_HOME/convatlas/features, by default ~/.cache/convatlas/features."""
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(home) if home.startswith("/") else Path.home() / ".cache") / "convatlas" / "features"
 
 
 @dataclass(frozen=True, kw_only=True)

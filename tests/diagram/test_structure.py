@@ -82,3 +82,9 @@ def test_nothing_is_lost(model):
 def test_nothing_is_lost_of_any_network():
     for model in MODELS:
         whole(model)
+
+
+def test_how_a_convolution_pads_makes_no_other_kind_of_block():
+    padded, plain = (read(name).blocks for name in ("efficientnet_lite0", "efficientnet_lite0_timm"))
+    assert [(block.letter, block.count) for block in padded] == [(block.letter, block.count) for block in plain]
+    assert len(plain) == 5

@@ -108,26 +108,17 @@ def finish(run: "Run", json: bool) -> None:
 
 
 def first(model: str, weights: str | None, offline: bool) -> tuple[Any, dict[str, Any]]:
-    """The network with the weights that it begins with, and how these want their pictures; ImageNet's way for a file of one's own."""
-    from ..pretrained import choose, fetch, of, table
-    from ..weights import network_of
+    """The network with the weights it begins with, and how these want their pictures; ImageNet's way where nothing is published."""
+    from ..pretrained import of
+    from ..trained import of_file
+    from .use import opened
 
-    if weights is not None and Path(weights).is_file():
-        published = of(model)
-        net, name = network_of(model, Path(weights)), weights
-        if not published:
-            mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-            return net, {"weights": name, "size": net.size, "mean": mean, "std": std}
-        photo = published[0].photo
-    else:
-        known = choose(weights if weights in table() else model)
-        if known.model != model:
-            raise Mistake(f"{weights} is not for {model}, but for {known.model}.")
-        if weights is not None and weights not in table() and not Path(weights).is_dir():
-            raise Mistake(f"{weights} is neither weights from `convatlas weights` nor a file or folder.")
-        place = None if weights is None or weights in table() else Path(weights)
-        net, name, photo = network_of(model, fetch(known, place, offline)), known.name, known.photo
-    return net, {"weights": name, "size": photo.size, "mean": photo.mean, "std": photo.std}
+    if weights is not None and Path(weights).is_file() and not of(model):
+        net = of_file(Path(weights), model)
+        return net, {"weights": weights, "size": net.size, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+    taken = opened(None, model, weights, offline)
+    how = taken.preprocess
+    return taken.net, {"weights": taken.name, "size": how.size, "mean": how.mean, "std": how.std}
 
 
 def train(
@@ -136,14 +127,15 @@ def train(
     """The finished run in `folder`; one of several folds goes on where it was interrupted."""
     from copy import deepcopy
 
-    from ..finetune import features_folder, going
+    from ..disk import cache_folder
     from ..finetune import finetune as begun
+    from ..finetune import going
     from ..watch import follow
 
     run = None if fold is None else going(folder, wish, model, data, fold)
     if run is None:
         with telling(quiet) as tell:
-            run = begun(folder, model, deepcopy(net), data, wish, cache=features_folder(), fold=fold or 0, tell=tell, **rest)
+            run = begun(folder, model, deepcopy(net), data, wish, cache=cache_folder("features"), fold=fold or 0, tell=tell, **rest)
     if not run.finished and not follow(run, 20.0, quiet=quiet):
         how = "the same words again" if fold is not None else f"convatlas train --resume {folder}"
         print(f"Stopped. Go on with: {how}", file=sys.stderr)

@@ -138,7 +138,7 @@ def operation(graph: fx.GraphModule, node: fx.Node) -> Op:
         return Op("pool", f"{POOLS[name]} {shape[0] if name == 'Pad' else window}{stride}", shape, (name, window))
     if window and weight is not None:
         grouped, how = grouping(weight.numel() // side(layer.kernel_size) ** 2, given[0], shape[0], getattr(layer, "groups", 1))
-        return Op("convolution", f"{window}, {shape[0]}{how}{stride}", shape, (name, window, grouped))
+        return Op("convolution", f"{window}, {shape[0]}{how}{stride}", shape, ("convolution", window, grouped))
     kind = "norm, activation" if weight is None else "linear"
     return Op(kind, f"{'linear' if name == 'Linear' else name}, {shape[0]}", shape, (name,))
 
