@@ -1,5 +1,7 @@
 """The training loop: one, for every recipe. It yields after each step; what to do then is the caller's business."""
 
+import ctypes
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +12,8 @@ from torch import Tensor, nn
 from .data.batches import Batches
 from .models.net import Net
 from .recipes import Recipe
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # of glibc's malloc.h
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,19 @@ def learn(net: nn.Module, recipe: Recipe) -> None:
                 layer.eval()
 
 
+def keep_memory() -> None:
+    """Lets glibc keep the memory of a step for the next one, for as long as the process lives; other systems' allocators are left alone.
+
+    By default each large map is given back to the system and its pages are asked for anew: a fifth of a step of ResNet-20.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    for option, value in ((M_MMAP_THRESHOLD, 1 << 30), (M_TRIM_THRESHOLD, (1 << 31) - 1), (M_TOP_PAD, 1 << 26)):
+        if mallopt is not None:
+            mallopt(option, value)
+
+
 @contextmanager
 def machine(recipe: Recipe) -> Iterator[None]:
     """The processor set up as the recipe wants it, and afterwards as it was.
@@ -82,6 +99,7 @@ def machine(recipe: Recipe) -> Iterator[None]:
     threads, onednn = torch.get_num_threads(), torch.backends.mkldnn.enabled
     torch.set_num_threads(recipe.threads or threads)
     torch.backends.mkldnn.enabled = recipe.batch > 1
+    keep_memory()
     torch.set_flush_denormal(True)
     try:
         yield

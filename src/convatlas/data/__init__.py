@@ -11,6 +11,7 @@ from . import mnist
 from .decode import fit
 from .listed import open_data
 from .pictures import Pictures
+from .standard import CIFAR10, FASHION
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,11 @@ class Source:
     channels: int
 
 
-SOURCES = {"mnist": Source(mnist.load, mnist.as_digit, channels=1)}
+SOURCES = {
+    "mnist": Source(mnist.load, mnist.as_digit, channels=1),
+    "fashion-mnist": Source(FASHION.load, lambda x: fit(x, 28, "crop"), channels=1),
+    "cifar10": Source(CIFAR10.load, lambda x: fit(x, 32, "crop"), channels=3),
+}
 
 
 def source(name: str, size: int = 224) -> Source:

@@ -14,13 +14,19 @@ class Augment(Protocol):
 
 @dataclass(frozen=True)
 class Shift:
-    """Each picture moved by up to `pixels` pixels in each direction; black comes in from the edge."""
+    """Each picture moved by up to `pixels` pixels in each direction.
+
+    From the edge comes `fill`, a value in 0..255 for each colour, or black; its mean picture is what papers mean that pad with zeros
+    after they took the mean away.
+    """
 
     pixels: int
+    fill: tuple[float, ...] = ()
 
     def __call__(self, x: Tensor, generator: Generator) -> Tensor:
         n, p = len(x), self.pixels
-        windows = pad(x, (p, p, p, p)).unfold(2, x.shape[2], 1).unfold(3, x.shape[3], 1)
+        edge = x.new_tensor(self.fill or (0.0,)).view(-1, 1, 1)
+        windows = (pad(x - edge, (p, p, p, p)) + edge).unfold(2, x.shape[2], 1).unfold(3, x.shape[3], 1)
         down, right = torch.randint(2 * p + 1, (2, n), generator=generator)
         return windows[torch.arange(n), :, down, right]
 

@@ -198,7 +198,7 @@ class Recipe:
                 raise Mistake(f"recipe.{name} is {getattr(self, name)!r}; it must be one of: {', '.join(known)}.")
 
 
-from . import lenet  # noqa: E402  (the families' files need the words above)
+from . import lenet, resnet  # noqa: E402  (the families' files need the words above)
 
-FAMILIES = (lenet,)
+FAMILIES = (lenet, resnet)
 RECIPES = {name: recipe for family in FAMILIES for name, recipe in family.RECIPES.items()}
