@@ -9,7 +9,9 @@ from torch.nn.functional import affine_grid, grid_sample, pad
 
 
 class Augment(Protocol):
-    def __call__(self, x: Tensor, generator: Generator) -> Tensor: ...
+    """`at` (2, N) int64 is each picture's place in the data set and how often it has been seen before; most values do not ask."""
+
+    def __call__(self, x: Tensor, generator: Generator, at: Tensor | None = None) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Shift:
     pixels: int
     fill: tuple[float, ...] = ()
 
-    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, x: Tensor, generator: Generator, at: Tensor | None = None) -> Tensor:
         n, p = len(x), self.pixels
         edge = x.new_tensor(self.fill or (0.0,)).view(-1, 1, 1)
         windows = (pad(x - edge, (p, p, p, p)) + edge).unfold(2, x.shape[2], 1).unfold(3, x.shape[3], 1)
@@ -37,7 +39,7 @@ class Flip:
 
     chance: float = 0.5
 
-    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, x: Tensor, generator: Generator, at: Tensor | None = None) -> Tensor:
         turned = torch.rand(len(x), generator=generator) < self.chance
         return torch.where(turned.view(-1, 1, 1, 1), x.flip(3), x)
 
@@ -48,7 +50,7 @@ class Crop:
 
     size: int
 
-    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, x: Tensor, generator: Generator, at: Tensor | None = None) -> Tensor:
         spare = [max(0, side - self.size) for side in x.shape[2:]]
         down, right = (torch.randint(s + 1, (len(x),), generator=generator).tolist() for s in spare)
         return torch.stack([p[:, i : i + self.size, j : j + self.size] for p, i, j in zip(x, down, right, strict=True)])
@@ -69,7 +71,7 @@ class Affine:
     rotate: float = 0.0
     chance: float = 1.0
 
-    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, x: Tensor, generator: Generator, at: Tensor | None = None) -> Tensor:
         n, height, width = len(x), x.shape[2], x.shape[3]
         draw = torch.rand(7, n, generator=generator)
         down, right, scale, squeeze, shear, turn = draw[:6] * 2 - 1
