@@ -173,9 +173,9 @@ def orthogonal(matrix: Tensor, steps: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Lookahead:
-    """Another method goes ahead, and after each `every` steps the weights fall back to `share` of its way; Zhang et al. 2019, arXiv:1907.08610.
+    """Another method goes ahead, and after each `every` steps the weights fall back to `share` of its way.
 
-    The weights that the paper tests, its slow ones, are the network's after every `every`-th step.
+    Zhang et al. 2019, arXiv:1907.08610. The weights that they test, the slow ones, are the network's after every `every`-th step.
     """
 
     optimiser: Optimiser
