@@ -22,8 +22,8 @@ from PIL import Image
 
 from convatlas.data.batches import generator
 from convatlas.data.listed import Listed, open_data
-from convatlas.evaluate import over_seeds
 from convatlas.finetune import Wish, finetune
+from convatlas.intervals import over_seeds
 from convatlas.pretrained import choose, fetch
 from convatlas.report import report
 from convatlas.run import Run, environment, open_run

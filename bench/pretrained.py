@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 
 from convatlas.data.listed import opened
-from convatlas.evaluate import evaluate, wilson
+from convatlas.evaluate import evaluate
+from convatlas.intervals import wilson
 from convatlas.predict import examine
 from convatlas.run import environment
 from convatlas.trained import of_weights

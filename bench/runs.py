@@ -5,7 +5,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from convatlas.evaluate import over_seeds
+from convatlas.intervals import over_seeds
 from convatlas.run import open_run
 
 RESULTS = Path(__file__).parent.parent / "results" / "runs"

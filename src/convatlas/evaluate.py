@@ -1,14 +1,17 @@
 """How often a network is wrong, and how sure one can be of that."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from math import sqrt
-from statistics import mean, stdev
+from itertools import groupby
 
 import torch
 from torch import Tensor, nn
 
 from .data.batches import Preprocess
+from .intervals import Interval, wilson
+from .protocols import Protocol, join, named
+
+PIXELS = 2**20  # a batch of views that keeps the network's maps within a few hundred MB
 
 
 @dataclass(frozen=True)
@@ -18,27 +21,50 @@ class Evaluation:
     top1_error: float
     top5_error: float
     n: int
-    interval: tuple[float, float]
+    interval: Interval
     protocol: str = "single view"
 
 
-PIXELS = 2**20  # a batch of the network's pictures that keeps its maps within a few hundred MB
-
-
 @torch.inference_mode()
-def scores(net: nn.Module, x: Tensor, preprocess: Preprocess, batch: int = 500, protocol: str = "single view") -> Tensor:
+def scores(net: nn.Module, x: Tensor, preprocess: Preprocess, batch: int = 500, protocol: str | Protocol = "single view") -> Tensor:
     """The scores (N, classes) of a network in evaluation mode for pictures x (N, C, H, W) uint8, `batch` or fewer at a time.
 
-    By the protocol "flip" they are the logarithms of the mean probability of a picture and its mirror image.
+    By a protocol that means probabilities they are the logarithms of the mean. Raises Mistake for one that there is not, or not for
+    this network.
     """
-    net.eval()
-    found = []
-    for part in x.split(min(batch, max(1, PIXELS // preprocess.size**2))):
-        seen = laid_out(net, preprocess(part))
-        views = [seen, seen.flip(3)] if protocol == "flip" else [seen]
-        each = [net(view) for view in views]
-        found.append(each[0] if len(each) == 1 else torch.stack(each).softmax(2).mean(0).log())
-    return torch.cat(found)
+    how = named(protocol) if isinstance(protocol, str) else protocol
+    through = how.through(net.eval())
+    x = x if how.whole(preprocess.size) else preprocess.place(x)
+    parts = x.split(min(batch, max(1, PIXELS // preprocess.size**2)))
+    return torch.cat([answer(through, part, preprocess, how) for part in parts])
+
+
+def scores_each(net: nn.Module, pictures: Iterable[Tensor], preprocess: Preprocess, protocol: str | Protocol) -> Tensor:
+    """`scores` of pictures (C, H, W) uint8 of any sizes, in their order; those of one size that come in a row go together."""
+    alike = groupby(pictures, key=lambda picture: picture.shape)
+    return torch.cat([scores(net, torch.stack(list(rows)), preprocess, protocol=protocol) for _, rows in alike])
+
+
+def answer(net: nn.Module, x: Tensor, preprocess: Preprocess, how: Protocol) -> Tensor:
+    """(N, classes): what all views of the pictures say together. At no time is there more than one batch of views."""
+    said = []
+    for group in together(how.views(x, preprocess.size, how.interpolation)):
+        view = torch.cat(group)
+        most = max(1, PIXELS // view[0, 0].numel())
+        each = torch.cat([net(laid_out(net, preprocess.normalise(part))) for part in view.split(most)])
+        said.append(each.unflatten(0, (len(group), len(x))))
+    return join(torch.cat(said), how.weights, how.scores)
+
+
+def together(views: Iterable[Tensor]) -> Iterator[list[Tensor]]:
+    """Views of the same size that come in a row, as many as make a batch, or a single one that makes more."""
+    group: list[Tensor] = []
+    for view in views:
+        if group and (view.shape != group[0].shape or (len(group) + 1) * view[:, 0].numel() > PIXELS):
+            yield group
+            group = []
+        group.append(view)
+    yield group
 
 
 def laid_out(net: nn.Module, x: Tensor) -> Tensor:
@@ -53,19 +79,3 @@ def evaluate(scores: Tensor, y: Tensor, protocol: str = "single view") -> Evalua
     best = scores.topk(min(5, scores.shape[1]), dim=1).indices
     missed = int((best != y[:, None]).all(1).sum())
     return Evaluation(100 * wrong / n, 100 * missed / n, n, wilson(wrong, n), protocol)
-
-
-def wilson(k: int, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """The interval, in percent, that holds the true share with 95 % confidence when k of n were counted (Wilson 1927)."""
-    share, spread = k / n, z * z / n
-    centre, half = share + spread / 2, z * sqrt(share * (1 - share) / n + spread / (4 * n))
-    return 100 * max(0.0, (centre - half) / (1 + spread)), 100 * min(1.0, (centre + half) / (1 + spread))
-
-
-STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}  # 97.5 % points by n
-
-
-def over_seeds(values: Sequence[float]) -> tuple[float, tuple[float, float]]:
-    """The mean of 2 to 10 measurements, one a seed, and Student's interval of it at 95 %."""
-    half = STUDENT[len(values)] * stdev(values) / sqrt(len(values))
-    return mean(values), (mean(values) - half, mean(values) + half)

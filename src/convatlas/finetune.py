@@ -20,7 +20,7 @@ from .data.augment import Crop, Flip
 from .data.batches import Batches, Preprocess
 from .data.report import write
 from .disk import whole
-from .evaluate import over_seeds, wilson
+from .intervals import over_seeds, wilson
 from .mistake import Mistake
 from .models.net import Net
 from .probe import Linear, embeddings, train_linear
