@@ -94,7 +94,19 @@ def test_a_run_stopped_at_any_step_goes_on_to_the_same_bits(done, tmp_path):
 
 def test_a_checkpoint_holds_nothing_but_plain_values_and_tensors(done):
     state = torch.load(done.folder / "state.pt", weights_only=True)
-    assert state.keys() == {"weights", "optimiser", "generator", "step", "errors", "seconds", "loss", "summed", "losses", "best"}
+    assert state.keys() == {
+        "weights",
+        "averaged",
+        "optimiser",
+        "generator",
+        "step",
+        "errors",
+        "seconds",
+        "loss",
+        "summed",
+        "losses",
+        "best",
+    }
 
 
 def test_a_folder_in_use_is_left_alone(tmp_path):

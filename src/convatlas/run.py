@@ -4,6 +4,7 @@
     log.jsonl             a line for each thing worth plotting, and for each begin with its environment
     state.pt              step, errors, optimiser and generator; names the weights file that belongs to it
     weights*.safetensors  that file: weights-<step> while the run goes, weights.safetensors at its end
+    average-*.safetensors while it goes, the mean of the weights so far, where the recipe tests that
     start.safetensors     the weights that it began with, if they are not the seed's
     best-*.safetensors    while it goes, the weights of the least loss on the pictures that are held back
     scores.safetensors    the network's scores of the test pictures, at its end
@@ -32,7 +33,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from .data.batches import Batches
 from .data.pictures import Pictures
 from .disk import named, whole
 from .evaluate import Evaluation, evaluate, scores
@@ -42,8 +42,8 @@ from .models import build
 from .models.net import Net
 from .recipes import Recipe
 from .recipes.text import decode, differences, encode
-from .sets import load_sets
-from .train import fit, machine
+from .sets import batches, load_sets
+from .train import Averaged, fit, machine, recalibrate
 
 LOG_LINES = 400  # of the loss, in a whole run
 
@@ -146,9 +146,10 @@ class Session:
     def __init__(self, run: Run, save_every: float):
         self.run, self.recipe, self.save_every = run, run.recipe, save_every
         self.sets, recipe = load_sets(self.recipe), self.recipe
-        self.batches = Batches(self.sets.train, recipe.batch, run.seed, recipe.preprocess, recipe.augment, self.sets.rows)
+        self.batches = batches(recipe, self.sets, run.seed)
         self.net = in_layout(run.net(), recipe)
         self.opt = self.recipe.optimiser(self.net)
+        self.average = Averaged(self.net, recipe.average, recipe.steps) if recipe.average else None
         self.step, self.errors, self.losses, self.seconds, self.best = 0, [], [], 0.0, ""
         self.loss, self.summed = torch.zeros(()), 0  # of the steps since the last line of the log
         self.told = 0.0  # the mean loss in that line
@@ -159,6 +160,9 @@ class Session:
     def restore(self) -> None:
         state = read_state(self.run.folder)
         self.net.load_state_dict(load_file(self.run.folder / state["weights"]))
+        if self.average:
+            self.average.net.load_state_dict(load_file(self.run.folder / f"average-{state['step']}.safetensors"))
+            self.average.count = state["averaged"]
         self.opt.load_state_dict(state["optimiser"])
         torch.set_rng_state(state["generator"])
         self.step, self.errors, self.seconds, self.best = state["step"], state["errors"], state["seconds"], state.get("best", "")
@@ -176,9 +180,13 @@ class Session:
         """A checkpoint, its weights in a file called `weights`."""
         self.check()
         folder = self.run.folder
+        average = f"average-{self.step}.safetensors"
         write_weights(folder / weights, self.net, self.recipe.model)
+        if self.average:
+            write_weights(folder / average, self.average.net, self.recipe.model)
         state = {
             "weights": weights,
+            "averaged": self.average.count if self.average else 0,
             "optimiser": self.opt.state_dict(),
             "generator": torch.get_rng_state(),
             **{key: getattr(self, key) for key in ("step", "errors", "seconds", "loss", "summed", "losses", "best")},
@@ -187,8 +195,8 @@ class Session:
         torch.save(state, packed)
         with whole(folder / "state.pt") as draft:
             draft.write_bytes(packed.getbuffer())
-        for old in (*folder.glob("weights*.safetensors"), *folder.glob("best-*.safetensors")):
-            if old.name not in (weights, self.best):
+        for old in (*folder.glob("weights*.safetensors"), *folder.glob("average-*.safetensors"), *folder.glob("best-*.safetensors")):
+            if old.name not in (weights, average, self.best):
                 old.unlink()
 
     def go(self) -> Iterator[Progress]:
@@ -198,7 +206,7 @@ class Session:
         log_every = max(1, self.recipe.steps // LOG_LINES)
         begun = saved = shown = time.perf_counter()
         before, first = self.seconds, self.step
-        steps = iter(()) if self.over() else fit(self.net, self.recipe, self.batches, self.opt, self.step, self.errors)
+        steps = iter(()) if self.over() else fit(self.net, self.recipe, self.batches, self.opt, self.step, self.errors, self.average)
         for step in steps:
             self.step, now = step.n, time.perf_counter()
             self.loss += step.loss
@@ -246,15 +254,20 @@ class Session:
         error, loss = found.top1_error, float(self.recipe.loss(answers, pictures.y)) if self.recipe.tuning else inf
         if self.recipe.tuning and loss < min(self.losses, default=inf):
             self.best = f"best-{self.step}.safetensors"
-            write_weights(self.run.folder / self.best, self.net, self.recipe.model)
+            write_weights(self.run.folder / self.best, self.tested, self.recipe.model)
         self.errors.append(error)
         self.losses.append(loss)
         kind = "held_error" if self.recipe.tuning else "test_error"
         self.note(step=self.step, **{kind: error}, seconds=round(self.seconds, 3))
 
     def errors_on(self, pictures: Pictures) -> tuple[Evaluation, Tensor]:
-        found = scores(self.net, pictures.x, self.recipe.preprocess, protocol=self.recipe.protocol)
+        found = scores(self.tested, pictures.x, self.recipe.preprocess, protocol=self.recipe.protocol)
         return evaluate(found, pictures.y, self.recipe.protocol), found
+
+    @property
+    def tested(self) -> Net:
+        """The network whose errors count: the mean of the weights, where the recipe wants that."""
+        return self.average.net if self.average and self.average.count else self.net
 
     def over(self) -> bool:
         """Whether the loss on the pictures held back has not fallen for as long as the recipe waits."""
@@ -266,6 +279,11 @@ class Session:
         if self.best:
             self.net.load_state_dict(load_file(self.run.folder / self.best))
             self.best = ""
+        elif self.tested is not self.net:
+            self.net.load_state_dict(self.tested.state_dict())
+        self.average = None
+        if self.recipe.recalibrate:
+            recalibrate(self.net, self.recipe, self.batches)
         self.save("weights.safetensors")
         test = self.sets.test
         found, answers = self.errors_on(test)

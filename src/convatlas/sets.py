@@ -1,18 +1,20 @@
 """Which pictures a run learns from, which it is watched by and which it is judged by."""
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .data import source
-from .data.batches import generator
+from .data import SOURCES, source
+from .data.batches import Batches, generator
+from .data.crops import Crops
 from .data.listed import Listed, opened
 from .data.pictures import Pictures
 from .data.report import refuse, report
 from .mistake import Mistake
-from .recipes import Recipe, Tuning
+from .recipes import Recipe, Tuning, View
 
 WATCHED = 0.1  # of each class, where no val pictures are left to watch
 
@@ -22,6 +24,7 @@ class Sets:
     """A pass goes through the places `rows` of `train`, all of them if None. `watch` is None where nothing is held back.
 
     `judged` in words: "test", "val" where no test picture has a label, or "fold 2 of 5". `report` as data/report.py makes it.
+    `disk` are the pictures to learn from where they stay on the disk; `train` is then empty.
     """
 
     train: Pictures
@@ -30,6 +33,7 @@ class Sets:
     test: Pictures
     judged: str = "test"
     report: dict[str, Any] = field(default_factory=dict)
+    disk: Listed | None = None
 
 
 def load_sets(recipe: Recipe, strict: bool = False) -> Sets:
@@ -37,10 +41,12 @@ def load_sets(recipe: Recipe, strict: bool = False) -> Sets:
 
     Raises Mistake for a place without pictures to learn from and to be judged by; if `strict`, for any file that cannot be used.
     """
-    if recipe.tuning is None:
+    if recipe.tuning is None and recipe.crop is None:
         pictures = source(recipe.data, recipe.preprocess.size)
         test = pictures.load("test")
         return Sets(pictures.load("train"), None, test, test)
+    if recipe.tuning is None:
+        return on_disk(recipe)
     tuning, size = recipe.tuning, recipe.preprocess.size
     splits = opened(recipe.data, tuning.drawn)
     listed = {name: labelled(part) for name, part in splits.items()}
@@ -59,6 +65,32 @@ def load_sets(recipe: Recipe, strict: bool = False) -> Sets:
     learned = parts["train"] if tuning.held or test is None else together(parts["train"], val)
     rows = evened(learned.y, torch.arange(len(learned))) if tuning.balance == "sampling" else None
     return Sets(learned, rows, val if tuning.held else None, judged, "test" if test else "val", report(splits))
+
+
+def on_disk(recipe: Recipe) -> Sets:
+    """Pictures that are cut from the disk whenever they are seen, and those that judge, in memory as `view` shows them."""
+    splits = opened(recipe.data)
+    judged = "test" if "test" in splits and (splits["test"].y >= 0).any() else "val"
+    view = recipe.view or View(recipe.preprocess.size, recipe.preprocess.size)
+    seen, edge = labelled(splits[judged]).pictures(view.resize), (view.resize - view.crop) // 2
+    test = replace(seen, x=seen.x[..., edge : edge + view.crop, edge : edge + view.crop])
+    nothing = Pictures(test.x[:0], test.y[:0], test.classes)
+    return Sets(nothing, None, test, test, judged, report(splits), labelled(splits["train"]))
+
+
+def batches(recipe: Recipe, sets: Sets, seed: int) -> Batches | Crops:
+    """The endless row of batches that a run with this seed learns from."""
+    if sets.disk is None or recipe.crop is None:
+        return Batches(sets.train, recipe.batch, seed, recipe.preprocess, recipe.augment, sets.rows, recipe.repeats)
+    return Crops(sets.disk, recipe.batch, seed, recipe.preprocess, recipe.crop, recipe.augment)
+
+
+def fitted(recipe: Recipe) -> Recipe:
+    """The recipe for a network with as many classes as the place has that its data comes from; one for named data as it is."""
+    if recipe.data in SOURCES or recipe.tuning is not None or not Path(recipe.data).exists():
+        return recipe
+    config = {**dict(recipe.config), "num_classes": len(next(iter(opened(recipe.data).values())).classes)}
+    return replace(recipe, config=tuple(config.items()))
 
 
 def labelled(listed: Listed) -> Listed:

@@ -4,14 +4,17 @@ import ctypes
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
-from .data.batches import Batches
+from .data.batches import Batches, generator
+from .data.crops import Crops
 from .models.net import Net
-from .recipes import Recipe
+from .recipes import Average, Recipe
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # of glibc's malloc.h
 
@@ -28,34 +31,66 @@ class Step:
 def fit(
     net: nn.Module,
     recipe: Recipe,
-    batches: Batches,
+    batches: Batches | Crops,
     opt: torch.optim.Optimizer | None = None,
     start: int = 0,
     errors: Sequence[float] = (),
+    average: "Averaged | None" = None,
+    through: nn.Module | None = None,
 ) -> Iterator[Step]:
     """Trains `net` in place from step `start` to the recipe's last, and yields after each.
 
-    Step n sees `batches[n]` and nothing depends on what came before but the network, `opt` and torch's own generator;
-    whoever keeps these three can go on from any step to the same bits. Schedules that wait for a plateau read `errors`,
-    to which the caller appends the test errors it measures.
+    Step n sees `batches[n]` and nothing depends on what came before but the network, `opt`, `average` and torch's own generator;
+    whoever keeps these can go on from any step to the same bits. Schedules that wait for a plateau read `errors`, to which the
+    caller appends the test errors it measures. `average` follows the weights. `through` is `net` in a wrapper that pictures go
+    through instead, such as DistributedDataParallel.
     """
-    opt = opt or recipe.optimiser(net)
+    opt, through = opt or recipe.optimiser(net), through or net
+    if recipe.prepare and start == 0 and isinstance(net, Net):
+        recipe.prepare(net, batches)
     learn(net, recipe)
     for n in range(start, recipe.steps):
         if not net.training:
             learn(net, recipe)
         recipe.optimiser.look(opt, net, batches, n)
-        x, y = batches[n]
         rate = recipe.rate(n, recipe.steps, errors)
         for group in opt.param_groups:
             group["lr"] = rate * group.get("scale", 1.0)
-        loss = step_loss(net, recipe, x, y)
         opt.zero_grad()
-        loss.backward()
+        loss = backward(through, recipe, *pictures(recipe, batches, n))
+        if recipe.clip is not None:
+            nn.utils.clip_grad_norm_(net.parameters(), recipe.clip)
         opt.step()
         if isinstance(net, Net):
             net.after_step()
-        yield Step(n + 1, loss.detach(), rate)
+        if average:
+            average.see(net, n + 1)
+        yield Step(n + 1, loss, rate)
+
+
+def pictures(recipe: Recipe, batches: Batches | Crops, n: int) -> tuple[Tensor, Tensor]:
+    """Batch n as step n sees it: blended and resized as the recipe says. Classes (N,), or their shares (N, classes)."""
+    x, y = batches[n]
+    size = next((size for share, size in reversed(recipe.sizes) if n >= share * recipe.steps), x.shape[2])
+    if size != x.shape[2]:
+        x = interpolate(x, (size, size), mode="bilinear", antialias=True)
+    if recipe.mix is not None:
+        x, y = recipe.mix(x, y, len(batches.classes), generator(batches.seed, n))
+    return x, y
+
+
+def backward(net: nn.Module, recipe: Recipe, x: Tensor, y: Tensor) -> Tensor:
+    """The mean loss of a batch, whose gradients it leaves in the weights; in as many parts as the recipe wants."""
+    if recipe.accumulate == 1:
+        loss = step_loss(net, recipe, x, y)
+        loss.backward()
+        return loss.detach()
+    losses = []
+    for part, answers in zip(x.chunk(recipe.accumulate), y.chunk(recipe.accumulate), strict=True):
+        loss = step_loss(net, recipe, part, answers) * (len(part) / len(x))
+        loss.backward()
+        losses.append(loss.detach())
+    return torch.stack(losses).sum()
 
 
 def step_loss(net: nn.Module, recipe: Recipe, x: Tensor, y: Tensor) -> Tensor:
@@ -64,7 +99,47 @@ def step_loss(net: nn.Module, recipe: Recipe, x: Tensor, y: Tensor) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
     with torch.autocast(x.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
         found = net(x)
-    return recipe.loss(found.float(), y)
+    return recipe.loss(found.float() if isinstance(found, Tensor) else type(found)(*(part.float() for part in found)), y)
+
+
+class Averaged:
+    """A network whose weights and statistics are the mean that `Average` describes of those that another one goes through."""
+
+    def __init__(self, net: Net, how: Average, steps: int):
+        self.net, self.how, self.begin, self.count = deepcopy(net).requires_grad_(requires_grad=False).eval(), how, how.start * steps, 0
+
+    @torch.no_grad()
+    def see(self, net: nn.Module, n: int) -> None:
+        """Takes in the weights after step `n`, if it is their turn."""
+        if n < self.begin or n % self.how.every:
+            return
+        self.count += 1
+        share = 1 / self.count if self.how.decay is None else 1 - min(self.how.decay, (1 + self.count) / (10 + self.count))
+        mine, theirs = ([*net.parameters(), *net.buffers()] for net in (self.net, net))
+        pairs = list(zip(mine, theirs, strict=True))
+        whole = [(a, b) for a, b in pairs if not a.is_floating_point()]
+        a, b = zip(*((a, b) for a, b in pairs if a.is_floating_point()), strict=True)
+        torch._foreach_lerp_(a, b, share)  # pyright: ignore[reportPrivateImportUsage]: as torch's own do
+        for old, new in whole:
+            old.copy_(new)
+
+
+@torch.no_grad()
+def recalibrate(net: nn.Module, recipe: Recipe, batches: Batches | Crops) -> None:
+    """Batch norms take, in place of their moving averages, the mean statistics of the `recalibrate` batches after the run's last.
+
+    That is what He et al.'s released nets have ("exact" averages), and what averaged weights need.
+    """
+    norms = [layer for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)]
+    before = [layer.momentum for layer in norms]
+    net.eval()
+    for layer in norms:
+        layer.reset_running_stats()
+        layer.train().momentum = None  # the plain mean
+    for n in range(recipe.steps, recipe.steps + recipe.recalibrate):
+        step_loss(net, recipe, *batches[n])
+    for layer, momentum in zip(norms, before, strict=True):
+        layer.eval().momentum = momentum
 
 
 def learn(net: nn.Module, recipe: Recipe) -> None:

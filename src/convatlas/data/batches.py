@@ -1,6 +1,7 @@
 """Batches from pictures in memory. Which pictures make batch n, and how they are changed, follows from (seed, n) alone."""
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,9 +11,21 @@ from torch.nn.functional import pad
 from .augment import Augment
 from .pictures import Pictures
 
-BLOCK = (
-    2048 * 32 * 32
-)  # pixel values that are gathered, augmented and normalised together: enough to cost little, few enough to stay in cache
+BLOCK = 2048 * 32 * 32  # values that are gathered, augmented and normalised together: enough to cost little, few enough to stay in cache
+
+
+class Cut(Protocol):
+    """Which part of a picture is stretched to `size` x `size`; `flip` is the share of parts that are mirrored."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def flip(self) -> float: ...
+
+    def box(self, height: int, width: int, draw: np.random.Generator) -> tuple[int, int, int, int]:
+        """Top, left, height and width of a part of a picture of that height and width."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,23 +50,34 @@ class Preprocess:
 
 @dataclass
 class Order:
-    """The endless row in which `count` pictures come: pass after pass, each pass in an order of its own that `seed` draws."""
+    """The endless row in which `count` pictures come: pass after pass, each in an order of its own that `seed` draws.
+
+    Each picture comes `repeats` times in a row.
+    """
 
     count: int
     seed: int
+    repeats: int = 1
     drawn: tuple[int, Tensor] = field(init=False, default=(-1, torch.empty(0)))
 
     def rows(self, start: int, count: int) -> Tensor:
         """Which pictures stand at places `start` to `start + count` of the endless row."""
+        first, last = start // self.repeats, -(-(start + count) // self.repeats)
         taken = []
-        while count:
-            pass_, at = divmod(start, self.count)
+        while first < last:
+            pass_, at = divmod(first, self.count)
             if self.drawn[0] != pass_:
                 self.drawn = pass_, torch.randperm(self.count, generator=generator(self.seed, pass_))
-            piece = self.drawn[1][at : at + count]
+            piece = self.drawn[1][at : at + last - first]
             taken.append(piece)
-            start, count = start + len(piece), count - len(piece)
-        return torch.cat(taken)
+            first += len(piece)
+        rows = torch.cat(taken)
+        return rows if self.repeats == 1 else rows.repeat_interleave(self.repeats)[start % self.repeats :][:count]
+
+    def seen(self, start: int, count: int) -> Tensor:
+        """How often each of these pictures has stood in the row before."""
+        places = torch.arange(start, start + count)
+        return places // self.repeats // self.count * self.repeats + places % self.repeats
 
 
 @dataclass
@@ -63,6 +87,7 @@ class Batches:
     The pictures come pass after pass, each pass in an order of its own; a batch may reach from one pass into the next,
     so that in n passes every picture is seen n times. Reading `batches[n]` for growing n is fast, for any n is possible.
     With `among` (M,) int64 a pass goes through these places in `pictures`, of which some may stand there more than once.
+    Of several processes that train together, each with its `rank` in 0..ranks-1, each is given its share of the same batch.
     """
 
     pictures: Pictures
@@ -71,27 +96,37 @@ class Batches:
     preprocess: Preprocess
     augment: tuple[Augment, ...] = ()
     among: Tensor | None = None
+    repeats: int = 1
+    rank: int = 0
+    ranks: int = 1
     block: tuple[int, Tensor, Tensor] = field(init=False, default=(-1, torch.empty(0), torch.empty(0)))
 
     def __post_init__(self) -> None:
         self.x = self.preprocess.place(self.pictures.x)
-        self.order = Order(len(self.pictures) if self.among is None else len(self.among), self.seed)
+        self.order = Order(len(self.pictures) if self.among is None else len(self.among), self.seed, self.repeats)
         self.per_block = max(1, BLOCK // (self.x[0].numel() * self.batch)) * self.batch
+        self.share = slice(self.batch * self.rank // self.ranks, self.batch * (self.rank + 1) // self.ranks)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.pictures.classes
 
     def __getitem__(self, n: int) -> tuple[Tensor, Tensor]:
         number, start = divmod(n * self.batch, self.per_block)
         if self.block[0] != number:
             self.block = number, *self.make(number)
         _, x, y = self.block
-        return x[start : start + self.batch], y[start : start + self.batch]
+        return x[start : start + self.batch][self.share], y[start : start + self.batch][self.share]
 
     def make(self, number: int) -> tuple[Tensor, Tensor]:
         """Block `number` of the row: pictures as the network takes them, and their classes."""
-        rows = self.order.rows(number * self.per_block, self.per_block)
+        start = number * self.per_block
+        rows = self.order.rows(start, self.per_block)
+        at = torch.stack([rows, self.order.seen(start, self.per_block)])
         rows = rows if self.among is None else self.among[rows]
         x = self.x[rows].float()
         for n, augment in enumerate(self.augment):
-            x = augment(x, generator(self.seed, number, n))
+            x = augment(x, generator(self.seed, number, n), at)
         return self.preprocess.normalise(x), self.pictures.y[rows]
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..mistake import Mistake
 from .augment import Augment
-from .batches import Order, Preprocess, generator
+from .batches import Cut, Order, Preprocess, generator
 from .listed import Listed
 
 
@@ -62,7 +62,7 @@ class Crops:
     batch: int
     seed: int
     preprocess: Preprocess
-    crop: RandomResizedCrop = RandomResizedCrop()
+    crop: Cut = RandomResizedCrop()
     augment: tuple[Augment, ...] = ()
     threads: int | None = None
     ahead: int = 2  # batches
@@ -76,6 +76,10 @@ class Crops:
         self.order = Order(len(self.listed), self.seed)
         self.count = os.cpu_count() or 1 if self.threads is None else self.threads
         self.pool = ThreadPoolExecutor(self.count) if self.count else None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.listed.classes
 
     def __getitem__(self, n: int) -> tuple[Tensor, Tensor]:
         for old in [k for k in self.making if not n <= k <= n + self.ahead]:

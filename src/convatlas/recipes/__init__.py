@@ -10,12 +10,14 @@ from itertools import pairwise
 from math import cos, pi
 from typing import Protocol
 
-from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch import Generator, Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
 
 from ..data.augment import Augment
-from ..data.batches import Preprocess
+from ..data.batches import Batches, Cut, Preprocess
+from ..data.crops import Crops
 from ..mistake import Mistake
+from ..models.net import Net
 from .optimisers import Optimiser
 
 
@@ -50,17 +52,44 @@ class Stairs:
 
 @dataclass(frozen=True)
 class Cosine:
-    """From `rate` down to `last` along half a cosine, after a straight rise over the first `warm` of the steps (0..1)."""
+    """From `rate` down to `last` along half a cosine, after a straight rise from `first` over the first `warm` of the steps (0..1)."""
 
     rate: float
     warm: float = 0.0
     last: float = 0.0
+    first: float = 0.0
 
     def __call__(self, n: int, steps: int, errors: Sequence[float] = ()) -> float:
         rise = self.warm * steps
         if n < rise:
-            return self.rate * (n + 1) / (rise + 1)
+            return self.first + (self.rate - self.first) * (n + 1) / (rise + 1)
         return self.last + (self.rate - self.last) * (1 + cos(pi * (n - rise) / (steps - rise))) / 2
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """`rate`, multiplied by `by` after each `every` steps."""
+
+    rate: float
+    by: float
+    every: int
+
+    def __call__(self, n: int, steps: int, errors: Sequence[float] = ()) -> float:
+        return self.rate * self.by ** (n // self.every)
+
+
+@dataclass(frozen=True)
+class Warm:
+    """Another schedule, of which the first `steps` steps are a straight rise from `first` to what it says at their end."""
+
+    schedule: Schedule
+    steps: int
+    first: float = 0.0
+
+    def __call__(self, n: int, steps: int, errors: Sequence[float] = ()) -> float:
+        if n >= self.steps:
+            return self.schedule(n, steps, errors)
+        return self.first + (self.schedule(self.steps, steps, errors) - self.first) * n / self.steps
 
 
 @dataclass(frozen=True)
@@ -109,7 +138,7 @@ class Plateau:
 
 
 class Loss(Protocol):
-    """From scores (N, classes) and classes (N,) to what training makes small, a mean over the batch."""
+    """From scores (N, classes) and classes (N,), or shares of them (N, classes), to what training makes small, a mean over the batch."""
 
     def __call__(self, scores: Tensor, target: Tensor) -> Tensor: ...
 
@@ -124,6 +153,60 @@ class CrossEntropy:
     def __call__(self, scores: Tensor, target: Tensor) -> Tensor:
         weight = scores.new_tensor(self.weights) if self.weights else None
         return cross_entropy(scores, target, weight, label_smoothing=self.smoothing)
+
+
+@dataclass(frozen=True)
+class BinaryCrossEntropy:
+    """A question for each class, is it there? (Wightman et al. 2021, arXiv:2110.00476); the mean over the classes, or if `summed` the sum.
+
+    Shares above `threshold`, if it is given, count as there. `smoothing` as in `CrossEntropy`.
+    """
+
+    smoothing: float = 0.0
+    threshold: float | None = None
+    summed: bool = False
+
+    def __call__(self, scores: Tensor, target: Tensor) -> Tensor:
+        classes = scores.shape[1]
+        share = one_hot(target, classes) if target.dim() == 1 else target
+        share = share * (1 - self.smoothing) + self.smoothing / classes
+        if self.threshold is not None:
+            share = share > self.threshold
+        loss = binary_cross_entropy_with_logits(scores, share.to(scores.dtype))
+        return loss * classes if self.summed else loss
+
+
+class Mix(Protocol):
+    """From (N, C, H, W) and classes (N,) to pictures of which each is a blend of several, and their shares of the classes (N, classes)."""
+
+    def __call__(self, x: Tensor, y: Tensor, classes: int, generator: Generator) -> tuple[Tensor, Tensor]: ...
+
+
+class Prepare(Protocol):
+    """What a fresh network is given before its first step, from the pictures that it will learn from."""
+
+    def __call__(self, net: Net, batches: Batches | Crops) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Average:
+    """The weights that are tested and kept are a mean of those that training went through, taken each `every` steps.
+
+    With `decay` that is an exponential moving average, in which the n-th of the weights counts at most 9 / (10 + n); without, the plain
+    mean (Polyak & Juditsky 1992) since the share `start` of the run.
+    """
+
+    decay: float | None
+    every: int = 1
+    start: float = 0.0
+
+
+@dataclass(frozen=True)
+class View:
+    """How a test picture is seen: its shorter side scaled to `resize`, then the middle `crop` x `crop`."""
+
+    resize: int
+    crop: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +238,7 @@ class Tuning:
             raise Mistake(f"fold {self.fold} of {self.folds} does not exist; there must be at least 2, counted from 0.")
 
 
-CHOICES = {"precision": ("float32", "bfloat16"), "layout": ("plain", "channels_last"), "protocol": ("single view", "flip")}
+CHOICES = {"precision": ("float32", "bfloat16", "auto"), "layout": ("plain", "channels_last", "auto")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,8 +248,15 @@ class Recipe:
     `test` is the number of steps between two measurements of the test error, `threads` how many processor threads a
     step may use (None: all), `config` changes to the network's settings, and `published` the top-1 error in percent
     that the source reports, None where it reports none. `precision` is "float32" or "bfloat16" (in the products of a step, where
-    torch's autocast has them), `layout` of pictures and maps in memory "plain" or "channels_last". `protocol` of testing is
-    "single view" or "flip": the mean probability of a picture and its mirror image. `steps` are 0 where only the start is tested.
+    torch's autocast has them), `layout` of pictures and maps in memory "plain" or "channels_last"; "auto" becomes whichever is faster
+    when a run begins. `protocol` of testing is one of `convatlas.protocols`. `steps` are 0 where only the start is tested.
+
+    With `crop` the pictures stay on the disk and each is cut anew by it whenever it is seen; without, they are in memory. `repeats` is how
+    often a picture is taken in a row (Hoffer et al. 2019, arXiv:1901.09335). `mix` blends a batch's pictures and classes. `sizes` are
+    (share of the run, height and width) from which on pictures come smaller or larger. A batch goes through the network in `accumulate`
+    parts. `clip` bounds the gradient's norm. `average` and then `recalibrate`, a number of batches whose statistics the batch norms
+    take, make the weights that are tested. `prepare` changes the fresh network before the first step. `remembered` names the fields
+    whose values were not read again in the source.
     """
 
     source: str
@@ -187,9 +277,20 @@ class Recipe:
     layout: str = "plain"
     protocol: str = "single view"
     tuning: Tuning | None = None
+    crop: Cut | None = None
+    repeats: int = 1
+    mix: Mix | None = None
+    sizes: tuple[tuple[float, int], ...] = ()
+    accumulate: int = 1
+    clip: float | None = None
+    average: Average | None = None
+    recalibrate: int = 0
+    view: View | None = None
+    prepare: Prepare | None = None
+    remembered: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "test", "threads"):
+        for name in ("steps", "batch", "test", "threads", "repeats", "accumulate"):
             least = 0 if name == "steps" and self.tuning else 1
             if (value := getattr(self, name)) is not None and value < least:
                 raise Mistake(f"recipe.{name} is {value}; it must be at least {least}.")
