@@ -38,15 +38,18 @@ ARROWS = {
     "finetune": {"mistake", "disk", "models", "data", "recipes", "sets", "train", "intervals", "probe", "run"},
     "download": {"mistake", "disk"},
     "pretrained": {"mistake", "disk", "models", "data", "catalogue", "weights", "download"},
-    "packed": {"mistake", "disk", "models", "data", "recipes", "weights", "download", "run"},
+    "packed": {"mistake", "disk", "models", "data", "protocols", "recipes", "weights", "download", "run"},
     "hub": {"mistake", "download", "packed", "run"},
     "trained": {"mistake", "models", "data", "weights", "pretrained", "run", "packed", "hub"},
-    "predict": {"mistake", "disk", "data", "evaluate", "trained"},
+    "predict": {"mistake", "disk", "data", "protocols", "evaluate", "trained"},
+    "ensemble": {"mistake", "data", "models", "recipes", "sets", "train", "intervals", "protocols", "evaluate", "run", "trained", "predict"},
     "watch": {"run"},
+    "compare": {"mistake", "disk", "recipes", "intervals"},
+    "track": {"mistake", "disk", "recipes", "compare"},
     "report": {"disk", "data", "evaluate", "metrics", "recipes", "run", "sets"},
     "cli": {"mistake", "disk", "models", "analysis", "rules", "catalogue", "check", "diagram", "weights"}
     | {"recipes", "data", "evaluate", "run", "pretrained", "trained", "predict", "report", "watch"}
-    | {"sets", "packed", "hub", "finetune"},
+    | {"compare", "track", "sets", "packed", "hub", "finetune", "protocols", "ensemble"},
     "__main__": {"cli"},
     "__init__": {"analysis", "models", "recipes", "run", "train", "trained", "weights"},
 }

@@ -15,8 +15,9 @@ from .data.imagenet import classes, indices
 from .data.listed import Listed, spread
 from .data.pictures import read_picture
 from .disk import whole
-from .evaluate import scores
+from .evaluate import scores_each
 from .mistake import Mistake
+from .protocols import named
 from .trained import Trained
 
 T = TypeVar("T")
@@ -44,17 +45,18 @@ def probabilities(trained: Trained, files: Iterable[Path], batch: int = 32) -> I
 
 def answers(trained: Trained, items: Sequence[T], read: Callable[[T], Tensor], batch: int = 32) -> Iterator[tuple[T, Tensor | Mistake]]:
     """The same of anything that `read` makes a picture (channels, H, W) uint8 of, or raises Mistake."""
+    whole = named(trained.protocol).whole(trained.preprocess.size)
 
     def placed(item: T) -> tuple[T, Tensor | Mistake]:
         try:
-            return item, trained.place(read(item))
+            return item, read(item) if whole else trained.place(read(item))
         except Mistake as error:
             return item, error
 
     for start in range(0, len(items), batch):
         rows = list(spread(placed, items[start : start + batch]))
         x = [picture for _, picture in rows if isinstance(picture, Tensor)]
-        said = iter(torch.softmax(scores(trained.net, torch.stack(x), trained.preprocess, protocol=trained.protocol), 1)) if x else iter(())
+        said = iter(scores_each(trained.net, x, trained.preprocess, trained.protocol).softmax(1)) if x else iter(())
         for item, picture in rows:
             yield item, picture if isinstance(picture, Mistake) else next(said)
 
