@@ -299,7 +299,33 @@ class Recipe:
                 raise Mistake(f"recipe.{name} is {getattr(self, name)!r}; it must be one of: {', '.join(known)}.")
 
 
-from . import lenet, resnet  # noqa: E402  (the families' files need the words above)
+from . import (  # noqa: E402  (the families' files need the words above)
+    alexnet,
+    densenet,
+    efficientnet,
+    googlenet,
+    ladder,
+    lenet,
+    mobilenet_v1,
+    mobilenet_v2,
+    mobilenet_v3,
+    nin,
+    preresnet,
+    resnet,
+    resnext,
+    senet,
+    squeezenet,
+    strikes_back,
+    vgg,
+    wide_resnet,
+    xception,
+    zfnet,
+)
 
-FAMILIES = (lenet, resnet)
+FAMILIES = (
+    lenet,
+    alexnet, zfnet, nin, vgg, googlenet,
+    resnet, ladder, strikes_back, preresnet, wide_resnet, resnext, densenet, senet,
+    squeezenet, xception, mobilenet_v1, mobilenet_v2, mobilenet_v3, efficientnet,
+)  # fmt: skip
 RECIPES = {name: recipe for family in FAMILIES for name, recipe in family.RECIPES.items()}

@@ -24,6 +24,7 @@ LENET5 = Recipe(
     test=PASS,
     threads=1,
     published=0.95,
+    remembered=("published",),
 )
 
 MODERN = Recipe(
