@@ -32,6 +32,11 @@ class Broken(Exception):
     """A connection that ended before the file did, and may be tried again."""
 
 
+def disconnected(offline: bool) -> bool:
+    """Whether the network is not to be asked: because of `offline`, or where CONVATLAS_OFFLINE is 1 in the environment."""
+    return offline or os.environ.get("CONVATLAS_OFFLINE", "") not in ("", "0")
+
+
 def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()

