@@ -12,7 +12,7 @@ from ..data.jitter import JitteredCrop
 from ..data.mix import CutMix, Mixup, OneOf
 from ..models.net import Net
 from . import Average, Cosine, CrossEntropy, Plateau, Recipe, Steps, View
-from .imagenet import centred, normalised, passes
+from .imagenet import centred, normalised, passes, wrong
 from .optimisers import SGD, AdamW
 
 PAPER = 'Krizhevsky et al. 2012, "ImageNet Classification with Deep Convolutional Neural Networks"'
@@ -69,7 +69,7 @@ BVLC = replace(
     prepare=Biases(0.1),
     view=View(resize=256, crop=227),
     test=5_000,
-    published=100 - 57.1,
+    published=wrong(57.1),
     protocol="single view",
     remembered=("batch", "optimiser"),
 )
@@ -105,7 +105,7 @@ TORCHVISION = replace(
     preprocess=normalised(224),
     view=View(resize=256, crop=224),
     test=passes(1, 256),
-    published=100 - 56.522,
+    published=wrong(56.522),
     protocol="single view",
     remembered=("rate",),
 )

@@ -14,6 +14,11 @@ def passes(count: float, batch: int) -> int:
     return round(count * PICTURES / batch)
 
 
+def wrong(right: float) -> float:
+    """The error, in percent, of an accuracy that a source prints with three decimals at most."""
+    return round(100 - right, 3)
+
+
 def normalised(size: int) -> Preprocess:
     """Each colour with mean 0 and deviation 1, as nearly all since 2016."""
     return Preprocess(size=size, mean=MEAN, std=STD)

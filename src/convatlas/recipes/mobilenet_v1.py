@@ -5,7 +5,7 @@ from dataclasses import replace
 from ..data.crops import RandomResizedCrop
 from ..models.mobilenet_v1 import VARIANTS
 from . import Exponential, Recipe, View
-from .imagenet import halved, passes
+from .imagenet import halved, passes, wrong
 from .optimisers import RMSprop
 
 # Section 3.2: RMSprop "similar to Inception V3", no label smoothing, fewer small crops, "very little or no weight decay (l2
@@ -24,7 +24,7 @@ MOBILENET_V1 = Recipe(
     preprocess=halved(224),
     view=View(resize=256, crop=224),
     test=passes(1, 64),
-    published=100 - 70.6,
+    published=wrong(70.6),
     precision="auto",
     layout="auto",
     remembered=("optimiser",),
@@ -50,5 +50,5 @@ def sized(size: int) -> Recipe:
 
 
 RECIPES = {"mobilenet_v1-imagenet": MOBILENET_V1} | {
-    f"{name}-imagenet": replace(sized(VARIANTS[name].size), model=name, published=100 - right) for name, right in RIGHT.items()
+    f"{name}-imagenet": replace(sized(VARIANTS[name].size), model=name, published=wrong(right)) for name, right in RIGHT.items()
 }
