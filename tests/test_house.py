@@ -27,6 +27,7 @@ ARROWS = {
     "catalogue": {"models", "analysis"},
     "diagram": {"mistake", "disk", "models", "analysis"},
     "recipes": {"mistake", "models", "data"},
+    "precision": set(),
     "train": {"models", "recipes", "data"},
     "intervals": set(),
     "protocols": {"mistake", "models"},
