@@ -6,7 +6,7 @@ from torchvision.transforms import RandomResizedCrop as Torchvisions
 
 from convatlas.data.augment import Shift
 from convatlas.data.batches import Batches, Preprocess
-from convatlas.data.crops import Crops, RandomResizedCrop
+from convatlas.data.crops import Crops, RandomResizedCrop, start
 from convatlas.data.listed import open_data
 from convatlas.data.pictures import Pictures
 from convatlas.mistake import Mistake
@@ -41,6 +41,16 @@ def test_a_crop_follows_from_seed_pass_and_row_whatever_the_batch(listed):
     by_four, by_one = crops(listed, threads=0), crops(listed, batch=1, threads=0)
     for k in range(20):
         assert torch.equal(by_four[k // 4][0][k % 4], by_one[k][0][0])
+
+
+def test_a_generator_begins_anew_as_if_it_were_made_anew():
+    used = np.random.Generator(np.random.Philox(0))
+    for key, counter in [((3, 1), (0, 0, 17, 0)), ((2**63, 5), (1, 2, 3, 4))]:
+        used.random(3), used.integers(9, dtype=np.uint32)
+        start(used, key, counter)
+        fresh = np.random.Generator(np.random.Philox(key=key, counter=counter))
+        assert used.random(50).tolist() == fresh.random(50).tolist()
+        assert used.integers(9, size=3, dtype=np.uint32).tolist() == fresh.integers(9, size=3, dtype=np.uint32).tolist()
 
 
 def test_the_order_is_that_of_batches(listed):

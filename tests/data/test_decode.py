@@ -47,6 +47,15 @@ def test_the_quick_decoder_gives_what_pillow_gives(kind, monkeypatch):
         assert torch.equal(part, cut(plain, box, 32, 32)), box
 
 
+@pytest.mark.skipif(module.simplejpeg is None, reason="simplejpeg is not installed")
+@pytest.mark.parametrize("chroma", ["444", "422", "440", "420", "411", "Gray"])
+def test_a_part_is_the_same_wherever_it_ends(chroma):
+    data = module.simplejpeg.encode_jpeg(photo(64, 80), colorsubsampling=chroma)
+    whole = decode(data, "a")
+    for end in range(16, 65):
+        assert torch.equal(decode_part(data, "a", lambda h, w, end=end: (end - 16, 0, 16, 80), 16, 80), whole[:, end - 16 : end]), end
+
+
 def test_a_part_has_memory_of_its_own():
     data = [jpeg(photo(seed=seed)) for seed in range(2)]
     first = decode_part(data[0], "a", lambda h, w: (5, 5, 32, 32), 32, 32)

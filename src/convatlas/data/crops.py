@@ -49,6 +49,18 @@ class RandomResizedCrop:
         return (height - h) // 2, (width - w) // 2, h, w
 
 
+def start(draw: np.random.Generator, key: tuple[int, int], counter: tuple[int, int, int, int]) -> None:
+    """Makes `draw` what `Generator(Philox(key=key, counter=counter))` is; to make one takes a twentieth of a picture's time."""
+    draw.bit_generator.state = {
+        "bit_generator": "Philox",
+        "state": {"key": key, "counter": counter},
+        "buffer": (0, 0, 0, 0),
+        "buffer_pos": 4,
+        "has_uint32": 0,
+        "uinteger": 0,
+    }
+
+
 @dataclass
 class Crops:
     """An endless row of batches, `crops[n]`, each (batch, 3, size, size) float and (batch,) int64, of a set that stays on the disk.
@@ -124,8 +136,11 @@ class Crops:
         self.made[n] = x, y
 
         def some(first: int) -> None:
+            draw = np.random.Generator(np.random.Philox(0))
             for i in range(first, self.batch, max(1, self.count)):
-                x[i], y[i] = self.one(rows[i], (n * self.batch + i) // len(self.listed))
+                pass_ = (n * self.batch + i) // len(self.listed)
+                start(draw, (self.seed, pass_), (0, 0, rows[i], 0))
+                x[i], y[i] = self.one(rows[i], draw)
 
         if self.pool:
             self.making[n] = [self.pool.submit(some, first) for first in range(self.count)]
@@ -133,9 +148,8 @@ class Crops:
             some(0)
             self.making[n] = []
 
-    def one(self, row: int, pass_: int) -> tuple[Tensor, Tensor]:
-        """The crop of a picture in a pass, or of the next picture that can be read."""
-        draw = np.random.Generator(np.random.Philox(key=[self.seed, pass_], counter=[0, 0, row, 0]))
+    def one(self, row: int, draw: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """A crop of a picture as `draw` has it, or of the next picture that can be read."""
         mirrored = draw.random() < self.crop.flip
         for i in range(row, row + len(self.listed)):
             at = i % len(self.listed)

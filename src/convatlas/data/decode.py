@@ -26,7 +26,6 @@ except ImportError:  # the extra `data` is not installed
 
 PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # as Pillow's bound, looked at before anything is decoded
 PLAIN = ("Gray", "YCbCr", "RGB")
-MCU = 16  # rows of a block of JPEG, at most
 LOCAL = local()
 
 
@@ -54,10 +53,10 @@ def decode_part(data: bytes, name: str, choose: Callable[[int, int], Box], heigh
         picture = decode(data, name)
         return cut(picture, choose(*picture.shape[1:]), height, width)
     box = choose(full_height, full_width)
-    rows = min(full_height, (box[0] + box[2] + 2 * MCU) // MCU * MCU)  # one row of blocks more: chroma is smoothed across their edges
+    rows = min(full_height, box[0] + box[2] + 1)  # one more: chroma is smoothed across rows
     short = b"".join((data[:at], rows.to_bytes(2), data[at + 2 :]))
     try:
-        pixels = simplejpeg.decode_jpeg(short, "RGB", strict=rows == full_height, buffer=scratch("rows", rows * full_width * 3))  # pyright: ignore[reportOptionalMemberAccess]
+        pixels = simplejpeg.decode_jpeg(short, "RGB", strict=rows == full_height, buffer=scratch(rows * full_width * 3))  # pyright: ignore[reportOptionalMemberAccess]
         return cut(torch.from_numpy(pixels).permute(2, 0, 1), box, height, width)
     except ValueError:
         return cut(decode(data, name), box, height, width)
@@ -67,18 +66,14 @@ def cut(x: Tensor, box: Box, height: int, width: int) -> Tensor:
     """The part `box` of a picture (3, H, W) uint8, resized, in memory of its own."""
     top, left, h, w = box
     part = x[:, top : top + h, left : left + w]
-    if (h, w) == (height, width):
-        return part.clone()
-    packed = torch.from_numpy(scratch("part", h * w * 3)[: h * w * 3]).view(h, w, 3)
-    return resize(packed.copy_(part.permute(1, 2, 0)).permute(2, 0, 1), height, width)
+    return part.clone() if (h, w) == (height, width) else resize(part, height, width)
 
 
-def scratch(use: str, size: int) -> NDArray[np.uint8]:
-    """At least `size` bytes of this thread's, for what is done with before the next picture: fresh memory costs a tenth of the decoding."""
-    held = getattr(LOCAL, use, None)
+def scratch(size: int) -> NDArray[np.uint8]:
+    """At least `size` bytes of this thread's, for what is done with before the next picture: fresh ones cost a large one a seventh more."""
+    held = getattr(LOCAL, "held", None)
     if held is None or held.size < size:
-        held = np.empty(size, np.uint8)
-        setattr(LOCAL, use, held)
+        held = LOCAL.held = np.empty(size, np.uint8)
     return held
 
 
