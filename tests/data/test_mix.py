@@ -2,7 +2,7 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from convatlas.data.batches import generator
+from convatlas.data.batches import Order, generator
 from convatlas.data.mix import CutMix, Mixup, OneOf, beta, shares
 from convatlas.mistake import Mistake
 from convatlas.recipes.text import decode, encode
@@ -24,12 +24,20 @@ def test_the_same_generator_gives_the_same_batch_and_leaves_the_one_it_was_given
     assert len({mix(X, Y, 5, generator(n))[0].numpy().tobytes() for n in range(6)}) > 2
 
 
+def torchvisions(oracle, **params):
+    """What its transform makes of each picture and the one half a batch away; it blends neighbours. X and Y, blended."""
+    made = []
+    for pair in ([i, i + 6] for i in range(6)):
+        given = params | {"labels": Y[pair], "batch_size": 2}
+        made.append((oracle.transform(X[pair], given), oracle.transform(given["labels"], given)))
+    return [torch.stack(parts, 1).flatten(0, 1) for parts in zip(*made, strict=True)]
+
+
 def test_mixup_is_torchvisions_with_the_same_share():
     own, oracle = beta(0.4, generator(7)), v2.MixUp(alpha=0.4, num_classes=5)
-    params = {"lam": own, "labels": Y, "batch_size": 12}
     x, y = Mixup(0.4)(X, Y, 5, generator(7))
-    torch.testing.assert_close(x, oracle.transform(X, params))
-    torch.testing.assert_close(y, oracle.transform(Y, params))
+    for ours, theirs in zip((x, y), torchvisions(oracle, lam=own), strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -42,10 +50,17 @@ def test_cutmix_is_torchvisions_with_the_same_box(seed):
         for middle in [int(torch.randint(side, (), generator=draws))]
     )
     own = 1 - (bottom - top) * (right - left) / 140
-    params = {"box": (left, top, right, bottom), "lam_adjusted": own, "labels": Y, "batch_size": 12}
     x, y = CutMix(1.0)(X, Y, 5, generator(seed))
-    assert torch.equal(x, oracle.transform(X, params))
-    torch.testing.assert_close(y, oracle.transform(Y, params))
+    for ours, theirs in zip((x, y), torchvisions(oracle, box=(left, top, right, bottom), lam_adjusted=own), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize(("batch", "repeats"), [(16, 4), (15, 3), (64, 4)])
+def test_no_picture_is_blended_with_itself_where_they_come_several_times_in_a_row(batch, repeats):
+    rows = Order(64, 0, repeats).rows(5 * batch, batch)
+    assert (rows == rows.roll(1)).any()
+    _, y = Mixup(1.0)(torch.zeros(batch, 3, 2, 2), rows, 64, generator(0))
+    assert ((y > 0).sum(1) == 2).all()
 
 
 def test_shares_of_cutmix_are_those_of_the_pixels():
@@ -69,7 +84,7 @@ def test_one_of_draws_by_its_chances_and_mixes_nothing_in_the_rest():
         x, y = mix(X, Y, 5, generator(n))
         if torch.equal(x, X):
             assert torch.equal(y, shares(Y, 5, 1.0))
-        counts[2 if torch.equal(x, X) else 1 if ((x == X) | (x == X.roll(1, 0))).all() else 0] += 1
+        counts[2 if torch.equal(x, X) else 1 if ((x == X) | (x == X.roll(6, 0))).all() else 0] += 1
     assert counts == [pytest.approx(200, abs=40), pytest.approx(80, abs=32), pytest.approx(120, abs=36)]
     with pytest.raises(Mistake, match="one for each of 2 values"):
         OneOf((Mixup(1.0), CutMix(1.0)), (0.5,))

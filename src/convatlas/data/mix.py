@@ -1,7 +1,7 @@
-"""Pictures and their classes blended with those of the picture before them in the batch: the order is drawn already.
+"""Pictures and their classes blended with those of the picture half a batch away: the order is drawn already.
 
-Each value, called with x (N, C, H, W), classes y (N,) int64 and how many classes there are, gives new pictures and the shares of the
-classes in them, (N, classes), each row of sum 1.
+The neighbour would not do: where a recipe repeats pictures, it is the same one. Each value, called with x (N, C, H, W), classes y (N,)
+int64 and how many classes there are, gives new pictures and the shares of the classes in them, (N, classes), each row of sum 1.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Mixup:
 
     def __call__(self, x: Tensor, y: Tensor, classes: int, generator: Generator) -> tuple[Tensor, Tensor]:
         own = beta(self.alpha, generator)
-        return x.roll(1, 0).mul_(1 - own).add_(x, alpha=own), shares(y, classes, own)
+        return partners(x).mul_(1 - own).add_(x, alpha=own), shares(y, classes, own)
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class CutMix:
         half = 0.5 * (1 - beta(self.alpha, generator)) ** 0.5
         rows, columns = (stretch(side, half, generator) for side in (height, width))
         out = x.clone()
-        out[:, :, rows, columns] = x.roll(1, 0)[:, :, rows, columns]
+        out[:, :, rows, columns] = partners(x[:, :, rows, columns])
         return out, shares(y, classes, 1 - (rows.stop - rows.start) * (columns.stop - columns.start) / (height * width))
 
 
@@ -72,6 +72,11 @@ class OneOf:
         return x, shares(y, classes, 1.0)
 
 
+def partners(rows: Tensor) -> Tensor:
+    """What each row (N, ...) is blended with, in memory of its own."""
+    return rows.roll(len(rows) // 2, 0)
+
+
 def beta(alpha: float, generator: Generator) -> float:
     """A draw from Beta(alpha, alpha). torch's own has no way to be given a generator."""
     seed = int(torch.randint(2**62, (), generator=generator))
@@ -85,6 +90,6 @@ def stretch(side: int, half: float, generator: Generator) -> slice:
 
 
 def shares(y: Tensor, classes: int, own: float) -> Tensor:
-    """(N, classes): `own` of the picture's class, the rest of the one's before it."""
+    """(N, classes): `own` of the picture's class, the rest of its partner's."""
     whole = one_hot(y, classes).float()
-    return whole.roll(1, 0).mul_(1 - own).add_(whole, alpha=own)
+    return partners(whole).mul_(1 - own).add_(whole, alpha=own)
