@@ -16,7 +16,7 @@ from convatlas.mistake import Mistake
 from convatlas.models import FAMILIES, MODELS, build
 from convatlas.protocols import PROTOCOLS
 from convatlas.recipes import FAMILIES as FILES
-from convatlas.recipes import RECIPES, cifar, googlenet, imagenet, ladder, vgg
+from convatlas.recipes import RECIPES, cifar, imagenet, ladder, vgg
 from convatlas.recipes.alexnet import Biases
 from convatlas.recipes.text import decode, encode
 from convatlas.train import Averaged, fit
@@ -285,8 +285,3 @@ def test_biases_that_start_at_one_start_at_a_tenth():
         ones = name.endswith("bias") and bool((before[name] == 1).all())
         assert torch.equal(p, torch.full_like(p, 0.1) if ones else before[name])
     assert sum(bool((p == 0.1).all()) for p in net.parameters()) == 5  # conv2, conv4, conv5, fc6, fc7
-
-
-def test_caffes_poly_falls_as_a_root():
-    poly = googlenet.Poly(rate=0.01, power=0.5)
-    assert [poly(n, 100) for n in (0, 75, 99)] == pytest.approx([0.01, 0.005, 0.001])

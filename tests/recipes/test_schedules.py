@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convatlas.recipes import RECIPES, Cosine, Knots, OneCycle, Plateau, Stairs, Steps
+from convatlas.recipes import RECIPES, Cosine, Knots, OneCycle, Plateau, Poly, Stairs, Steps
 
 
 def test_steps_divide_at_each_mark():
@@ -20,6 +20,10 @@ def test_stairs_and_knots():
     assert [Stairs((0, 2, 5), (3.0, 2.0, 1.0))(n, 9) for n in range(7)] == [3, 3, 2, 2, 2, 1, 1]
     knots = Knots(((0.0, 0.0), (0.2, 1.0), (1.0, 0.0)))
     assert [knots(n, 10) for n in (0, 1, 2, 6, 10)] == pytest.approx([0, 0.5, 1, 0.5, 0])
+
+
+def test_caffes_poly_falls_as_a_root():
+    assert [Poly(rate=0.01, power=0.5)(n, 100) for n in (0, 75, 99)] == pytest.approx([0.01, 0.005, 0.001])
 
 
 @pytest.mark.parametrize("steps", [50, 400])

@@ -79,6 +79,17 @@ class Exponential:
 
 
 @dataclass(frozen=True)
+class Poly:
+    """`rate`, times the share of the run that is left, to the power of `power`: Caffe's "poly"."""
+
+    rate: float
+    power: float
+
+    def __call__(self, n: int, steps: int, errors: Sequence[float] = ()) -> float:
+        return self.rate * (1 - n / steps) ** self.power
+
+
+@dataclass(frozen=True)
 class Warm:
     """Another schedule, of which the first `steps` steps are a straight rise from `first` to what it says at their end."""
 

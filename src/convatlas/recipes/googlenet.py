@@ -1,13 +1,12 @@
 """Szegedy et al. 2014: 4 % less each eight passes, auxiliary classifiers, averaged weights. BVLC's copy; and a modern recipe."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..data.colour import Photometric
 from ..data.crops import RandomResizedCrop
 from ..data.jitter import JitteredCrop
 from ..models.googlenet import Auxiliary
-from . import Average, Exponential, Recipe, View
+from . import Average, Exponential, Poly, Recipe, View
 from .alexnet import MODERN
 from .imagenet import centred, passes
 from .optimisers import SGD
@@ -36,18 +35,6 @@ GOOGLENET = Recipe(
     precision="auto",
     layout="auto",
 )
-
-
-@dataclass(frozen=True)
-class Poly:
-    """`rate`, times the share of the run that is left, to the power of `power`: Caffe's "poly"."""
-
-    rate: float
-    power: float
-
-    def __call__(self, n: int, steps: int, errors: Sequence[float] = ()) -> float:
-        return self.rate * (1 - n / steps) ** self.power
-
 
 # "not training with the relighting data-augmentation; not training with the scale or aspect-ratio data-augmentation", nor averaging.
 BVLC = replace(
