@@ -20,7 +20,7 @@ from .metrics import Metrics, metrics
 from .metrics import confusion as counted
 from .recipes.text import encode, lines
 from .run import Run
-from .sets import load_sets
+from .sets import Sets, load_sets
 
 SHOWN = 25  # classes in a confusion matrix that can still be read
 INK, SOFT, ACCENT, WARM = "#1c2330", "#5c6675", "#2458c5", "#c5472c"
@@ -34,7 +34,7 @@ def report(run: Run) -> Path:
     wrong = int((found.argmax(1) != test.y).sum())
     measured = metrics(found, test.y, test.classes)
     plots = {
-        "curves": curves(run, (len(sets.train) if sets.rows is None else len(sets.rows)) / run.recipe.batch),
+        "curves": curves(run, learned(sets) / run.recipe.batch),
         "confusion": confusion(found, test),
         "reliability": reliability(measured),
         "mistakes": mistakes(found, test),
@@ -116,6 +116,13 @@ def common(found: Tensor, test: Pictures) -> str:
     return "Most often: " + ", ".join(f"a {test.classes[i]} read as {test.classes[j]} ({n} times)" for n, i, j in top) + "."
 
 
+def learned(sets: Sets) -> int:
+    """How many pictures a pass goes through."""
+    if sets.disk is not None:
+        return len(sets.disk)
+    return len(sets.train if sets.rows is None else sets.rows)
+
+
 def first_layer(net: nn.Module) -> Tensor:
     """(maps, k, k): the filters of the first convolution, averaged over colours."""
     layer = next(m for m in net.modules() if isinstance(m, nn.Conv2d))
@@ -123,6 +130,7 @@ def first_layer(net: nn.Module) -> Tensor:
 
 
 def curves(run: Run, one_pass: float) -> bytes:
+    """Loss and error against passes, of which each takes `one_pass` steps; of a linear classifier, how its penalty was chosen."""
     log = run.log()
     if not run.recipe.steps:
         return penalties(log[0])
