@@ -153,21 +153,21 @@ Step = Callable[[nn.Module, Way], object]  # computes the gradients of a batch
 def choose(net: nn.Module, step: Step, ways: Iterable[Way] = WAYS, rounds: int = 3) -> tuple[Way, dict[Way, float]]:
     """The way in which `step` is fastest here, and the seconds that it takes in each: the median of the rounds.
 
-    The ways take turns, so that a machine that is busy for a while is so for all. The first round is not counted but for what is
-    twice as slow as the best; what is a quarter slower than it falls out later. Neither `net` nor torch's generator has moved
-    afterwards: steps are taken by a copy.
+    The ways take turns, so that a machine that is busy for a while is so for all. A first round, not counted, sets things up; a way
+    that is then a quarter slower than the best is tried no more. Neither `net` nor torch's generator has moved afterwards: steps are
+    taken by a copy, in the mode, training or not, that `net` is in.
     """
     twin, left = careful(deepcopy(net)), list(ways)
     took: dict[Way, list[float]] = {way: [] for way in left}
     with torch.random.fork_rng(devices=[]):
-        for n in range(rounds + 1):
+        for way in left:
+            once(twin, step, way)
+        for _ in range(rounds):
             for way in left:
                 took[way].append(once(twin, step, way))
-            best = min(took[way][-1] for way in left)
-            left = [way for way in left if took[way][-1] <= (2.0 if n == 0 else 1.25) * best]
-            if len(left) == 1:
-                break
-    seconds = {way: median(times[1:] or times) for way, times in took.items()}
+            best = min(min(took[way]) for way in left)
+            left = [way for way in left if min(took[way]) <= 1.25 * best]
+    seconds = {way: median(times) for way, times in took.items()}
     return fastest({way: seconds[way] for way in left}), seconds
 
 
