@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -58,6 +60,31 @@ def test_the_order_is_that_of_batches(listed):
     theirs = Batches(pictures, 4, 3, PREPROCESS)
     ours = crops(listed, threads=0)
     assert all(torch.equal(ours[n][1], theirs[n][1]) for n in range(6))
+
+
+def test_a_picture_comes_several_times_in_a_row_each_time_cut_anew(listed):
+    y = torch.arange(len(listed))  # each its own class
+    own = replace(listed, y=y, classes=tuple(map(str, y.tolist())))
+    for found in (crops(own, threads=0, repeats=4), crops(own, threads=1, repeats=4)):
+        batches = [found[n] for n in range(len(own) + 2)]
+        assert all(len(y.unique()) == 1 and len(x.flatten(1).unique(dim=0)) == 4 for x, y in batches)
+        assert sorted(int(y[0]) for _, y in batches[: len(own)]) == y.tolist()
+        again = next(x for x, y in batches[:-2] if torch.equal(y, batches[-1][1]))
+        assert len(torch.cat([again, batches[-1][0]]).flatten(1).unique(dim=0)) == 8  # nor in the next pass as in this
+
+
+def test_augmentation_is_told_each_pictures_place_and_how_often_it_was_seen(listed):
+    told = []
+
+    class Listen:
+        def __call__(self, x, generator, at=None):
+            told.append(at)
+            return x
+
+    found = crops(listed, threads=0, batch=6, repeats=2, augment=(Listen(),))
+    rows, seen = torch.cat([found[n] and told[-1] for n in range(5)], 1)
+    assert torch.equal(rows[::2], rows[1::2])
+    assert seen.tolist() == [0, 1] * 6 + [2, 3] * 6 + [4, 5] * 3  # six pictures
 
 
 def test_batches_are_normalised_to_the_bit_and_augmented_before(listed):

@@ -76,16 +76,17 @@ class Crops:
     preprocess: Preprocess
     crop: Cut = RandomResizedCrop()
     augment: tuple[Augment, ...] = ()
+    repeats: int = 1
     threads: int | None = None
     ahead: int = 2  # batches
     making: dict[int, list[Future[None]]] = field(init=False, default_factory=dict)
-    made: dict[int, tuple[Tensor, Tensor]] = field(init=False, default_factory=dict)
+    made: dict[int, tuple[Tensor, Tensor, Tensor]] = field(init=False, default_factory=dict)
     free: dict[Any, list[NDArray[Any]]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         if not len(self.listed):
             raise Mistake("there are no pictures to take crops from.")
-        self.order = Order(len(self.listed), self.seed)
+        self.order = Order(len(self.listed), self.seed, self.repeats)
         self.count = os.cpu_count() or 1 if self.threads is None else self.threads
         self.pool = ThreadPoolExecutor(self.count) if self.count else None
 
@@ -103,12 +104,12 @@ class Crops:
                 self.begin(k)
         for future in self.making.pop(n):
             future.result()
-        x, y = self.made.pop(n)
+        x, y, at = self.made.pop(n)
         if not self.augment:
             return self.normalised(x), y
         out = x.float()
         for number, augment in enumerate(self.augment):
-            out = augment(out, generator(self.seed, n, number))
+            out = augment(out, generator(self.seed, n, number), at)
         return self.preprocess.normalise(out), y
 
     def normalised(self, x: Tensor) -> Tensor:
@@ -132,14 +133,14 @@ class Crops:
         """Starts batch n: its pictures are shared out among the threads, or made here where there are none."""
         x = self.recycled((self.batch, self.crop.size, self.crop.size, 3), np.dtype(np.uint8)).permute(0, 3, 1, 2)
         y = torch.empty(self.batch, dtype=torch.int64)
-        rows = self.order.rows(n * self.batch, self.batch).tolist()
-        self.made[n] = x, y
+        at = torch.stack([self.order.rows(n * self.batch, self.batch), self.order.seen(n * self.batch, self.batch)])
+        rows, seen = at.tolist()
+        self.made[n] = x, y, at
 
         def some(first: int) -> None:
             draw = np.random.Generator(np.random.Philox(0))
             for i in range(first, self.batch, max(1, self.count)):
-                pass_ = (n * self.batch + i) // len(self.listed)
-                start(draw, (self.seed, pass_), (0, 0, rows[i], 0))
+                start(draw, (self.seed, seen[i]), (0, 0, rows[i], 0))
                 x[i], y[i] = self.one(rows[i], draw)
 
         if self.pool:
