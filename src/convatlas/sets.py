@@ -82,7 +82,7 @@ def batches(recipe: Recipe, sets: Sets, seed: int) -> Batches | Crops:
     """The endless row of batches that a run with this seed learns from."""
     if sets.disk is None or recipe.crop is None:
         return Batches(sets.train, recipe.batch, seed, recipe.preprocess, recipe.augment, sets.rows, recipe.repeats)
-    return Crops(sets.disk, recipe.batch, seed, recipe.preprocess, recipe.crop, recipe.augment)
+    return Crops(sets.disk, recipe.batch, seed, recipe.preprocess, recipe.crop, recipe.augment, recipe.repeats)
 
 
 def fitted(recipe: Recipe) -> Recipe:
