@@ -34,9 +34,10 @@ ARROWS = {
     "evaluate": {"data", "intervals", "protocols"},
     "metrics": set(),
     "sets": {"mistake", "data", "recipes"},
+    "settle": {"mistake", "models", "data", "precision", "recipes", "sets", "train"},
     "probe": {"disk", "models", "data", "evaluate", "sets"},
-    "run": {"mistake", "disk", "models", "data", "recipes", "sets", "train", "evaluate", "metrics"},
-    "finetune": {"mistake", "disk", "models", "data", "recipes", "sets", "train", "intervals", "probe", "run"},
+    "run": {"mistake", "disk", "models", "data", "precision", "recipes", "sets", "train", "evaluate", "metrics"},
+    "finetune": {"mistake", "disk", "models", "data", "recipes", "sets", "settle", "intervals", "probe", "run"},
     "download": {"mistake", "disk"},
     "pretrained": {"mistake", "disk", "models", "data", "catalogue", "weights", "download"},
     "packed": {"mistake", "disk", "models", "data", "protocols", "recipes", "weights", "download", "run"},
@@ -50,7 +51,7 @@ ARROWS = {
     "report": {"disk", "data", "evaluate", "metrics", "recipes", "run", "sets"},
     "cli": {"mistake", "disk", "models", "analysis", "rules", "catalogue", "check", "diagram", "weights"}
     | {"recipes", "data", "evaluate", "run", "pretrained", "trained", "predict", "report", "watch"}
-    | {"compare", "track", "sets", "packed", "hub", "finetune", "protocols", "ensemble"},
+    | {"compare", "track", "sets", "settle", "packed", "hub", "finetune", "protocols", "ensemble"},
     "__main__": {"cli"},
     "__init__": {"analysis", "models", "recipes", "run", "train", "trained", "weights"},
 }

@@ -7,7 +7,6 @@ head would spoil the features before it knew anything (Kumar et al. 2022, arXiv:
 import json
 import time
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from .data.augment import Crop, Flip
-from .data.batches import Batches, Preprocess
+from .data.batches import Preprocess
 from .data.report import write
 from .disk import whole
 from .intervals import over_seeds, wilson
@@ -27,8 +26,8 @@ from .probe import Linear, embeddings, train_linear
 from .recipes import Cosine, CrossEntropy, Recipe, Tuning
 from .recipes.optimisers import AdamW
 from .run import Run, begin, free, in_layout, open_run
-from .sets import Sets, class_weights, load_sets
-from .train import learn, step_loss
+from .sets import Sets, batches, class_weights, load_sets
+from .settle import fastest
 
 SOURCE = "ours: a linear classifier on the features, then all layers from there, early ones slower"
 FEW = 5000  # pictures; with fewer, batch norms keep the statistics that they came with
@@ -94,13 +93,14 @@ def finetune(
         config=(("num_classes", len(classes)),),
         loss=CrossEntropy(smoothing=0.1, weights=tuple(balance(sets, wish, len(classes)).tolist())),
         tuning=replace(tuning, classes=classes, kept_norms=learned < FEW),
+        precision="auto" if wish.passes else "float32", layout="auto" if wish.passes else "channels_last",
     )  # fmt: skip
     torch.manual_seed(wish.seed)
     net.replace_head(len(classes))
     told = begin_head(net, sets, recipe, cache, tell)
-    recipe = fastest(net.freeze(wish.freeze or None), recipe, sets) if wish.passes else replace(recipe, layout="channels_last")
+    recipe, ways = fastest(net.freeze(wish.freeze or None), recipe, batches(recipe, sets, wish.seed))
     name = f"{model}-{'finetune' if wish.passes else 'probe'}"
-    run = begin(folder, name, recipe, wish.seed, start=net, told={"event": "probe", **told})
+    run = begin(folder, name, recipe, wish.seed, start=net, told={"event": "probe", **told, **ways})
     write(folder / "data_report.json", sets.report)
     return run
 
@@ -136,30 +136,6 @@ def set_head(layer: nn.Linear | nn.Conv2d, linear: Linear) -> None:
     layer.weight.copy_(linear.weight.view_as(layer.weight))
     if layer.bias is not None:
         layer.bias.copy_(linear.bias)
-
-
-def fastest(net: Net, recipe: Recipe, sets: Sets) -> Recipe:
-    """`recipe` in the layout of memory, and then the precision, in which a step is faster here; each is tried twice.
-
-    bfloat16 must save a tenth, for it costs accuracy.
-    """
-    x, y = Batches(sets.train, recipe.batch, 0, recipe.preprocess, recipe.augment, sets.rows)[0]
-
-    def seconds(trial: Recipe) -> float:
-        twin, took = in_layout(deepcopy(net), trial), []
-        learn(twin, trial)
-        for _ in range(2):
-            begun = time.perf_counter()
-            step_loss(twin, trial, x, y).backward()
-            took.append(time.perf_counter() - begun)
-        return min(took)
-
-    best, least = recipe, seconds(recipe)
-    for change, bound in (({"layout": "channels_last"}, 1.0), ({"precision": "bfloat16"}, 0.9)):
-        trial = replace(best, **change)
-        if (took := seconds(trial)) < bound * least:
-            best, least = trial, took
-    return best
 
 
 def over_folds(runs: list[Run]) -> dict[str, Any]:

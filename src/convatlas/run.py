@@ -40,6 +40,7 @@ from .metrics import metrics
 from .mistake import Mistake
 from .models import build
 from .models.net import Net
+from .precision import careful
 from .recipes import Recipe
 from .recipes.text import decode, differences, encode
 from .sets import batches, load_sets
@@ -147,7 +148,7 @@ class Session:
         self.run, self.recipe, self.save_every = run, run.recipe, save_every
         self.sets, recipe = load_sets(self.recipe), self.recipe
         self.batches = batches(recipe, self.sets, run.seed)
-        self.net = in_layout(run.net(), recipe)
+        self.net = careful(in_layout(run.net(), recipe))
         self.opt = self.recipe.optimiser(self.net)
         self.average = Averaged(self.net, recipe.average, recipe.steps) if recipe.average else None
         self.step, self.errors, self.losses, self.seconds, self.best = 0, [], [], 0.0, ""

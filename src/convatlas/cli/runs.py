@@ -68,9 +68,8 @@ def train(
         Seconds between two checkpoints.
     """
     from ..recipes import RECIPES
-    from ..recipes.text import override
     from ..report import report
-    from ..run import begin, open_run
+    from ..run import open_run
     from ..watch import follow
 
     if recipe is not None and recipe.startswith("--"):
@@ -80,7 +79,7 @@ def train(
         run = open_run(resume)
         settle(run, recipe, changed, as_begun)
     elif recipe is not None and recipe in RECIPES:
-        run = begin(out or Path("runs") / f"{recipe}-seed{seed}", recipe, override(RECIPES[recipe], changed), seed, changed)
+        run = fresh(out or Path("runs") / f"{recipe}-seed{seed}", recipe, changed, seed)
     else:
         what = f"no recipe {recipe!r}" if recipe else "name a recipe, or a run by --resume"
         raise Mistake(f"{what}; there are: {', '.join(RECIPES)}.")
@@ -98,17 +97,31 @@ def train(
     print(f"{result['seconds']:.1f} s of training, {result['images_per_s']:,.0f} images/s. Look at {page}")
 
 
+def fresh(folder: Path, name: str, changed: dict[str, Any], seed: int) -> "Run":
+    """A new run by the recipe of that name, nothing in it left open."""
+    from ..recipes import RECIPES
+    from ..recipes.text import override
+    from ..run import begin, free
+    from ..settle import settled
+
+    free(folder)
+    recipe, told = settled(override(RECIPES[name], changed))
+    return begin(folder, name, recipe, seed, changed, told=told)
+
+
 def settle(run: "Run", recipe: str | None, changed: dict[str, Any], as_begun: bool) -> None:
     """Makes sure that a run goes on by the recipe it began with; raises Mistake where that is not what was asked for."""
     from ..recipes import RECIPES
     from ..recipes.text import override
     from ..run import changed_since
+    from ..settle import settled_as
 
     if recipe not in (None, run.name):
         raise Mistake(f"{run.folder} follows {run.name}, not {recipe}.")
     if changed and (lines := changed_since(run, override(run.recipe, changed))):
         raise Mistake(f"{run.folder} cannot go on by another recipe ({'; '.join(lines)}). Begin a new run, with --out DIR.")
-    if not as_begun and (lines := changed_since(run, override(RECIPES.get(run.name, run.recipe), run.changed))):
+    today = settled_as(override(RECIPES.get(run.name, run.recipe), run.changed), run.recipe)
+    if not as_begun and (lines := changed_since(run, today)):
         raise Mistake(
             f"{run.name} has changed since {run.folder} began ({'; '.join(lines)}). Go on as it began by adding --as-begun, "
             "or begin a new run with --out DIR."
