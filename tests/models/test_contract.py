@@ -17,7 +17,7 @@ DEEP = {"resnet1202", "preresnet1001", "densenet264", "efficientnet_b7"}
 SMALL = {
     "lenet5", "lenet5_modern", "nin_cifar10", "googlenet", "resnet20", "preresnet110", "wide_resnet40_4", "resnext50_32x4d",
     "densenet_40_12", "se_resnet18", "squeezenet1_1", "xception", "mobilenet_v1_025", "mobilenet_v2", "mobilenet_v3_small",
-    "efficientnet_lite0",
+    "efficientnet_lite0", "speedrun_mnist",
 }  # fmt: skip
 EXPORTED = {"lenet5", "lenet5_modern", "nin_cifar10", "googlenet", "resnet20", "se_resnet18", "squeezenet1_1", "mobilenet_v1_025"}
 LARGE = {alexnet, zfnet, vgg}  # the families without a small network: their heads have a hundred million weights
@@ -56,7 +56,7 @@ def close(y: Tensor, expected: Tensor) -> bool:
 
 def test_every_network_is_asked_and_one_of_each_family_in_the_quick_tests():
     assert [param.values[0] for param in networks(SMALL)] == list(MODELS)
-    assert len(MODELS) == 106
+    assert len(MODELS) == 108
     assert MODELS.keys() >= DEEP | SMALL
     assert EXPORTED <= SMALL
     assert {MODELS[name][0] for name in SMALL} == set(FAMILIES) - LARGE

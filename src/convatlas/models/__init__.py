@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from . import (
+    airbench,
     alexnet,
     densenet,
     efficientnet,
@@ -35,6 +36,7 @@ FAMILIES = (
     alexnet, zfnet, nin, vgg, googlenet,
     resnet, preresnet, wide_resnet, resnext, densenet, senet,
     squeezenet, xception, mobilenet_v1, mobilenet_v2, mobilenet_v3, efficientnet,
+    airbench,
 )  # fmt: skip
 MODELS = {name: (family, config) for family in FAMILIES for name, config in family.VARIANTS.items()}
 

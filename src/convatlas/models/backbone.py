@@ -80,10 +80,11 @@ def fresh(old: Any, num_classes: int) -> nn.Module:
     kind: Any = {"device": old.weight.device, "dtype": old.weight.dtype}
     if isinstance(old, RBF):
         return RBF(codes(num_classes).to(**kind))
-    maps = isinstance(old, nn.Conv2d)
+    kind["bias"], maps = old.bias is not None, isinstance(old, nn.Conv2d)
     new: Any = nn.Conv2d(old.in_channels, num_classes, 1, **kind) if maps else nn.Linear(old.in_features, num_classes, **kind)
     nn.init.normal_(new.weight, std=0.01)
-    nn.init.zeros_(new.bias)
+    if new.bias is not None:
+        nn.init.zeros_(new.bias)
     return new
 
 

@@ -311,6 +311,7 @@ class Recipe:
 
 
 from . import (  # noqa: E402  (the families' files need the words above)
+    airbench,
     alexnet,
     densenet,
     efficientnet,
@@ -338,5 +339,6 @@ FAMILIES = (
     alexnet, zfnet, nin, vgg, googlenet,
     resnet, ladder, strikes_back, preresnet, wide_resnet, resnext, densenet, senet,
     squeezenet, xception, mobilenet_v1, mobilenet_v2, mobilenet_v3, efficientnet,
+    airbench,
 )  # fmt: skip
 RECIPES = {name: recipe for family in FAMILIES for name, recipe in family.RECIPES.items()}

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ..data.batches import Batches
+from ..data.crops import Crops
 from ..mistake import Mistake
 from ..models.backbone import decays
 from ..models.lenet import RBF
@@ -17,7 +18,7 @@ from ..models.net import Net
 class Optimiser(Protocol):
     def __call__(self, net: nn.Module) -> torch.optim.Optimizer: ...
 
-    def look(self, opt: torch.optim.Optimizer, net: nn.Module, batches: Batches, n: int) -> None:
+    def look(self, opt: torch.optim.Optimizer, net: nn.Module, batches: Batches | Crops, n: int) -> None:
         """What the method has to find out before step `n`; nothing, for most."""
         ...
 
@@ -25,7 +26,7 @@ class Optimiser(Protocol):
 class Settled:
     """A method that has nothing to find out."""
 
-    def look(self, opt: torch.optim.Optimizer, net: nn.Module, batches: Batches, n: int) -> None:
+    def look(self, opt: torch.optim.Optimizer, net: nn.Module, batches: Batches | Crops, n: int) -> None:
         pass
 
 
@@ -59,7 +60,7 @@ class SGD(Settled):
         return self.over(tiers(net, self.decay, self.apart, self.bias_rate))
 
     def over(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-        return torch.optim.SGD(groups, lr=0.0, momentum=self.momentum, nesterov=self.nesterov)
+        return torch.optim.SGD(groups, lr=0.0, momentum=self.momentum, nesterov=self.nesterov, fused=True)
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ class Lookahead:
         opt.register_step_post_hook(self.fall_back)
         return opt
 
-    def look(self, opt: torch.optim.Optimizer, net: nn.Module, batches: Batches, n: int) -> None:
+    def look(self, opt: torch.optim.Optimizer, net: nn.Module, batches: Batches | Crops, n: int) -> None:
         self.optimiser.look(opt, net, batches, n)
 
     def remember(self, opt: torch.optim.Optimizer, *_: object) -> None:
@@ -220,7 +221,7 @@ class SDLM:
     def __call__(self, net: nn.Module) -> torch.optim.Optimizer:
         return DiagonalLM(net.parameters(), {"lr": 0.0})
 
-    def look(self, opt: torch.optim.Optimizer, net: nn.Module, batches: Batches, n: int) -> None:
+    def look(self, opt: torch.optim.Optimizer, net: nn.Module, batches: Batches | Crops, n: int) -> None:
         if n % self.every == 0:
             x = torch.cat([batches[n + i][0] for i in range(-(-self.samples // batches.batch))])[: self.samples]
             for p, h in curvature(net, x).items():
