@@ -3,10 +3,11 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+import torch
 from PIL import Image
 
 from convatlas.recipes import RECIPES
-from convatlas.report import report
+from convatlas.report import report, tiles
 from convatlas.run import begin
 
 
@@ -57,3 +58,15 @@ def test_the_same_plots_are_files(page, name):
     with Image.open(page.parent / f"{name}.png") as picture:
         assert picture.width > 400
         assert len(picture.convert("L").getcolors(256) or []) > 10  # something is drawn
+
+
+def test_every_filter_is_a_tile_in_its_place():
+    bank = torch.randn(5, 3, 3)
+    found = tiles(bank, 2)  # two in a row, so three rows, the last half empty
+    assert found.shape == (3 * 25 + 1, 2 * 25 + 1)
+    for n, weights in enumerate(bank):
+        down, right = 25 * (n // 2) + 1, 25 * (n % 2) + 1
+        assert torch.equal(found[down : down + 24, right : right + 24][::8, ::8], weights)
+        assert found[down - 1].isnan().all()
+        assert found[:, right - 1].isnan().all()
+    assert found[51:, 26:].isnan().all()

@@ -5,14 +5,17 @@ from collections.abc import Iterable
 from html import escape
 from importlib.resources import files
 from io import BytesIO
+from math import ceil, nan
 from pathlib import Path
 from string import Template
 from typing import Any
 
 import torch
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from .data.pictures import Pictures
 from .disk import whole
@@ -23,6 +26,7 @@ from .run import Run
 from .sets import Sets, load_sets
 
 SHOWN = 25  # classes in a confusion matrix that can still be read
+ACROSS = 16  # filters in a row
 INK, SOFT, ACCENT, WARM = "#1c2330", "#5c6675", "#2458c5", "#c5472c"
 
 
@@ -230,16 +234,27 @@ def mistakes(found: Tensor, test: Pictures) -> bytes:
 
 
 def filters(before: Tensor, after: Tensor) -> bytes:
-    n = len(before)
-    picture = Figure(figsize=(min(9, 1.25 * n + 1), 2.9), layout="constrained")
-    for row, (label, bank) in zip(picture.subplots(2, n, squeeze=False), (("before", before), ("after", after)), strict=True):
+    """Two banks (maps, k, k) as tiles, each bank with colours of its own scale: blue is below zero, red above."""
+    across = min(ACROSS, len(before))
+    size = min(1.25, 8 / across)  # inches
+    picture = Figure(figsize=(size * across + 1, 2 * size * ceil(len(before) / across) + 0.4), layout="constrained")
+    colours = colormaps["RdBu_r"].with_extremes(bad="#dfe3ea")
+    for axes, label, bank in zip(picture.subplots(2, 1), ("before", "after"), (before, after), strict=True):
         bound = float(bank.abs().max())
-        for axes, kernel in zip(row, bank, strict=True):
-            axes.imshow(kernel.numpy(), cmap="RdBu_r", vmin=-bound, vmax=bound)
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_color("#dfe3ea")
-        row[0].set_ylabel(label, color=SOFT)
+        axes.imshow(tiles(bank, across).numpy(), cmap=colours, vmin=-bound, vmax=bound)
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+        axes.set_ylabel(label, color=SOFT)
     return png(picture)
+
+
+def tiles(bank: Tensor, across: int) -> Tensor:
+    """(maps, k, k) as one picture with so many maps in a row, each weight 8 x 8, and lines of NaN about each map."""
+    n, side = len(bank), 8 * bank.shape[1] + 1
+    held = torch.full((ceil(n / across) * across, side, side), nan)
+    held[:n, :-1, :-1] = bank.repeat_interleave(8, 1).repeat_interleave(8, 2)
+    whole = held.view(-1, across, side, side).transpose(1, 2).flatten(2).flatten(0, 1)
+    return pad(whole, (1, 0, 1, 0), value=nan)
 
 
 def png(picture: Figure) -> bytes:
