@@ -5,6 +5,7 @@ import io
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,13 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from convatlas.data.imagenet import classes
+from convatlas.data.pictures import read_picture
+from convatlas.evaluate import scores
 from convatlas.mistake import Mistake
 from convatlas.models import build
-from convatlas.predict import expanded
+from convatlas.predict import expanded, probabilities
+from convatlas.protocols import PROTOCOLS
+from convatlas.trained import of_weights
 
 SAMPLE = Path(os.environ.get("CONVATLAS_DATA", "nowhere")) / "imagenet-sample"
 MODEL = "squeezenet1_1"
@@ -175,3 +180,21 @@ def test_efficientnet_lite0_from_its_package_sees_what_it_should(convatlas):
     assert found["n"] == 250
     assert 100 - found["top1_error"] >= 87
     assert 100 - found["top5_error"] >= 96
+
+
+def test_a_protocol_sees_whole_photos_resized_as_the_weights_learned(convatlas, photos):
+    """`eval --protocol` against the protocol itself, on photos of several sizes."""
+    trained = replace(of_weights(MODEL, Path("mine.safetensors")), protocol="ten-crop", interpolation="bicubic")
+    files = [photos / f"{side}.png" for side in (90, 90, 130)]
+    for file, side in zip(files, (90, 90, 130), strict=True):
+        Image.fromarray(torch.randint(256, (side, 100, 3), dtype=torch.uint8).numpy()).save(file)
+    found = [said for _, said in probabilities(trained, files)]
+    for file, said in zip(files, found, strict=True):
+        x, apart = read_picture(file, 3)[None], {}
+        for interpolation in ("bicubic", "bilinear"):
+            how = replace(PROTOCOLS["ten-crop"], interpolation=interpolation)
+            apart[interpolation] = float((scores(trained.net, x, trained.preprocess, protocol=how).exp()[0] - said).abs().max())
+        assert apart["bicubic"] < 1e-7 < apart["bilinear"]
+    Path("photos/labels.csv").write_text("file,label\na.jpg,n01440764\nb.png,n01440764\n")
+    shown = json.loads(convatlas("eval", "--weights", "mine.safetensors", "--data", "photos", "--protocol", "ten-crop", "--json").stdout)
+    assert (shown["n"], shown["protocol"]) == (2, "ten-crop")

@@ -32,7 +32,7 @@ def test_a_name_is_published_weights():
     assert not net.training
     assert same(net, convatlas.load(f"{LITE}.in1k"))
     trained = of_weights(LITE)
-    assert (trained.name, len(trained.classes)) == (f"{LITE}.in1k", 1000)
+    assert (trained.name, len(trained.classes), trained.interpolation) == (f"{LITE}.in1k", 1000, "bicubic")
     x = trained.preprocess(trained.place(torch.zeros(3, 90, 120, dtype=torch.uint8))[None])
     assert x.shape == (1, 3, 224, 224)
     assert x.unique().tolist() == pytest.approx([-127 / 128])

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,7 +46,8 @@ def probabilities(trained: Trained, files: Iterable[Path], batch: int = 32) -> I
 
 def answers(trained: Trained, items: Sequence[T], read: Callable[[T], Tensor], batch: int = 32) -> Iterator[tuple[T, Tensor | Mistake]]:
     """The same of anything that `read` makes a picture (channels, H, W) uint8 of, or raises Mistake."""
-    whole = named(trained.protocol).whole(trained.preprocess.size)
+    how = replace(named(trained.protocol), interpolation=trained.interpolation)
+    whole = how.whole(trained.preprocess.size)
 
     def placed(item: T) -> tuple[T, Tensor | Mistake]:
         try:
@@ -56,7 +58,7 @@ def answers(trained: Trained, items: Sequence[T], read: Callable[[T], Tensor], b
     for start in range(0, len(items), batch):
         rows = list(spread(placed, items[start : start + batch]))
         x = [picture for _, picture in rows if isinstance(picture, Tensor)]
-        said = iter(scores_each(trained.net, x, trained.preprocess, trained.protocol).softmax(1)) if x else iter(())
+        said = iter(scores_each(trained.net, x, trained.preprocess, how).softmax(1)) if x else iter(())
         for item, picture in rows:
             yield item, picture if isinstance(picture, Mistake) else next(said)
 

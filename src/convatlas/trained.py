@@ -24,7 +24,7 @@ class Trained:
     """A network in evaluation mode.
 
     `place` turns any picture (channels, H, W) uint8 into one of the size that the network takes; `preprocess` turns a batch of these
-    (N, channels, H, W) into what it reads.
+    (N, channels, H, W) into what it reads. `interpolation` is that of pictures as it learned from them, "bilinear" or "bicubic".
     """
 
     name: str
@@ -34,6 +34,7 @@ class Trained:
     preprocess: Preprocess
     classes: tuple[str, ...]
     protocol: str = "single view"
+    interpolation: str = "bilinear"
 
 
 def load(what: str | Path, model: str | None = None, offline: bool = False) -> nn.Module:
@@ -122,4 +123,5 @@ def of_weights(name: str, place: Path | None = None, offline: bool = False) -> T
         net, named = of_file(place, weights.model), str(place)
     else:
         net, named = load_weights(weights, place, offline), weights.name
-    return Trained(named, net, 3, weights.photo.place, weights.photo.normalise, weights.classes)
+    photo = weights.photo
+    return Trained(named, net, 3, photo.place, photo.normalise, weights.classes, interpolation=photo.interpolation)
