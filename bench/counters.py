@@ -23,8 +23,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from convatlas.analysis import analyse
+from convatlas.machine import environment
 from convatlas.models import build
-from convatlas.run import environment
 
 NETWORKS = [  # every kind of layer that the atlas has outside LeNet-5
     "lenet5_modern", "alexnet", "vgg16", "googlenet", "nin", "resnet20", "resnet50", "resnet50_v1_5", "densenet121", "se_resnet50",

@@ -26,7 +26,7 @@ from convatlas.data import decode
 from convatlas.data.batches import Preprocess
 from convatlas.data.crops import Crops, RandomResizedCrop
 from convatlas.data.listed import Listed, open_data
-from convatlas.run import environment
+from convatlas.machine import environment
 
 PREPROCESS = Preprocess(size=224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 BATCH = 50

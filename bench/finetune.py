@@ -24,9 +24,10 @@ from convatlas.data.batches import generator
 from convatlas.data.listed import Listed, open_data
 from convatlas.finetune import Wish, finetune
 from convatlas.intervals import over_seeds
+from convatlas.machine import environment
 from convatlas.pretrained import choose, fetch
 from convatlas.report import report
-from convatlas.run import Run, environment, open_run
+from convatlas.run import Run, open_run
 from convatlas.weights import network_of
 
 MODEL, SEEDS, EACH = "efficientnet_lite0", (0, 1, 2), {"train": 100, "test": 200}

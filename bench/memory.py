@@ -16,8 +16,8 @@ from statistics import median
 import torch
 from torch import nn
 
+from convatlas.machine import environment
 from convatlas.models import build
-from convatlas.run import environment
 
 OUT = Path(__file__).parent.parent / "results" / "bench" / "memory.json"
 

@@ -14,8 +14,8 @@ import torch
 from convatlas.data.listed import opened
 from convatlas.evaluate import evaluate
 from convatlas.intervals import wilson
+from convatlas.machine import environment
 from convatlas.predict import examine
-from convatlas.run import environment
 from convatlas.trained import of_weights
 
 HERE = Path(__file__).parent.parent

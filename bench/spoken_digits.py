@@ -21,10 +21,10 @@ from convatlas.data.batches import Batches, Preprocess
 from convatlas.data.listed import Listed, opened
 from convatlas.data.sound import SpecAugment, Spectrogram
 from convatlas.evaluate import evaluate, scores
+from convatlas.machine import environment
 from convatlas.models import build
 from convatlas.recipes import CrossEntropy, OneCycle, Recipe
 from convatlas.recipes.optimisers import SGD
-from convatlas.run import environment
 from convatlas.train import fit
 
 SOUND = Spectrogram(rate=8000, seconds=1.0, fft=512, hop=250, mels=32)  # 32 x 32 pictures

@@ -20,9 +20,9 @@ from torchvision import datasets, transforms
 
 from convatlas.data import mnist
 from convatlas.data.batches import Batches
+from convatlas.machine import environment
 from convatlas.models import build
 from convatlas.recipes import RECIPES
-from convatlas.run import environment
 from convatlas.train import fit
 
 RECIPE = RECIPES["lenet5_modern-mnist"]

@@ -33,10 +33,12 @@ ARROWS = {
     "protocols": {"mistake", "models"},
     "evaluate": {"data", "intervals", "protocols"},
     "metrics": set(),
-    "sets": {"mistake", "data", "recipes"},
+    "sets": {"mistake", "data", "recipes", "distribute"},
     "settle": {"mistake", "models", "data", "precision", "recipes", "sets", "train"},
     "probe": {"disk", "models", "data", "evaluate", "sets"},
-    "run": {"mistake", "disk", "models", "data", "precision", "recipes", "sets", "train", "evaluate", "metrics"},
+    "distribute": {"mistake"},
+    "machine": set(),
+    "run": {"mistake", "disk", "models", "data", "precision", "recipes", "sets", "train", "evaluate", "metrics", "distribute", "machine"},
     "finetune": {"mistake", "disk", "models", "data", "recipes", "sets", "settle", "intervals", "probe", "run"},
     "download": {"mistake", "disk"},
     "pretrained": {"mistake", "disk", "models", "data", "catalogue", "weights", "download"},
@@ -44,14 +46,29 @@ ARROWS = {
     "hub": {"mistake", "download", "packed", "run"},
     "trained": {"mistake", "models", "data", "weights", "pretrained", "run", "packed", "hub"},
     "predict": {"mistake", "disk", "data", "protocols", "evaluate", "trained"},
-    "ensemble": {"mistake", "data", "models", "recipes", "sets", "train", "intervals", "protocols", "evaluate", "run", "trained", "predict"},
-    "watch": {"run"},
+    "ensemble": {
+        "mistake",
+        "data",
+        "models",
+        "recipes",
+        "sets",
+        "train",
+        "intervals",
+        "protocols",
+        "evaluate",
+        "run",
+        "trained",
+        "predict",
+    },
+    "watch": {"run", "track"},
+    "launch": {"mistake", "distribute", "run", "watch"},
     "compare": {"mistake", "disk", "recipes", "intervals"},
     "track": {"mistake", "disk", "recipes", "compare"},
     "report": {"disk", "data", "evaluate", "metrics", "recipes", "run", "sets"},
     "cli": {"mistake", "disk", "models", "analysis", "rules", "catalogue", "check", "diagram", "weights"}
     | {"recipes", "data", "evaluate", "run", "pretrained", "trained", "predict", "report", "watch"}
-    | {"compare", "track", "sets", "settle", "packed", "hub", "finetune", "protocols", "ensemble"},
+    | {"compare", "track", "sets", "settle", "packed", "hub", "finetune", "protocols", "ensemble"}
+    | {"launch", "distribute", "cluster"},
     "__main__": {"cli"},
     "__init__": {"analysis", "models", "recipes", "run", "train", "trained", "weights"},
 }
@@ -119,7 +136,7 @@ def test_public_names_are_there_and_documented():
 
 def test_the_tests_mirror_the_source():
     # Tested where they are used.
-    without = {"__init__", "__main__", "mistake", "disk", "predict", "net", "text", "batches", "watch", "sheet", "blocks"}
+    without = {"__init__", "__main__", "mistake", "disk", "predict", "net", "text", "batches", "watch", "sheet", "blocks", "machine"}
     without |= {"folders", "found", "parquet", "shards", "ilsvrc", "report"}  # in test_listed
     for path in FILES:
         if path.stem in without or path.parent.name in ("recipes", "mnist", "cli"):

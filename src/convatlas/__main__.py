@@ -1,3 +1,4 @@
 from .cli import main
 
-main()
+if __name__ == "__main__":  # not in a worker, which begins by importing what began the process that began it
+    main()

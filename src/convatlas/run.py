@@ -15,27 +15,27 @@ The one moment that counts is the renaming of state.pt: before it the old checkp
 
 import json
 import os
-import platform
-import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from io import BytesIO
 from math import inf
 from pathlib import Path
 from typing import Any
 
-import numpy
 import safetensors.torch
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from .data.batches import generator
 from .data.pictures import Pictures
 from .disk import named, whole
+from .distribute import Agreement, here, sync_norms
 from .evaluate import Evaluation, evaluate, scores
+from .machine import environment
 from .metrics import metrics
 from .mistake import Mistake
 from .models import build
@@ -44,7 +44,7 @@ from .precision import careful
 from .recipes import Recipe
 from .recipes.text import decode, differences, encode
 from .sets import batches, load_sets
-from .train import Averaged, fit, machine, recalibrate
+from .train import Averaged, Step, fit, machine, recalibrate
 
 LOG_LINES = 400  # of the loss, in a whole run
 
@@ -76,6 +76,7 @@ class Run:
     recipe: Recipe
     seed: int
     changed: dict[str, Any] = field(default_factory=dict)  # how the recipe was varied by whoever began the run, as text
+    sync_norms: bool = False  # of several processes: batch norms take the statistics of the whole batch, not of each one's share
     stopped: bool = field(default=False, init=False)
 
     def net(self) -> Net:
@@ -116,9 +117,10 @@ class Run:
 
         A checkpoint is written every `save_every` seconds, at the end and at `stop()`. Whatever kills it in between,
         going on gives the same weights to the bit as if nothing had happened, on the same versions and number of threads.
+        Several processes that are one team (distribute.py) all call this, and the folder is the same for all.
         Raises Mistake for a folder in use by another process or a loss that is no longer a number, OSError for a full disk.
         """
-        with self.alone(), machine(self.recipe):
+        with self.alone() if here().leads else nullcontext(), machine(self.recipe):
             yield from Session(self, save_every).go()
 
     def result(self) -> dict[str, Any]:
@@ -145,18 +147,23 @@ class Session:
     """One stretch of a run, from a checkpoint to its end or its interruption."""
 
     def __init__(self, run: Run, save_every: float):
-        self.run, self.recipe, self.save_every = run, run.recipe, save_every
+        self.run, self.recipe, self.save_every, self.team = run, run.recipe, save_every, here()
         self.sets, recipe = load_sets(self.recipe), self.recipe
-        self.batches = batches(recipe, self.sets, run.seed)
-        self.net = careful(in_layout(run.net(), recipe))
+        self.team.fair(recipe.batch)
+        self.batches = batches(recipe, self.sets, run.seed, self.team)
+        self.net = careful(in_layout(run.net(), recipe)).to(self.team.device)
+        if run.sync_norms:
+            sync_norms(self.net)
         self.opt = self.recipe.optimiser(self.net)
         self.average = Averaged(self.net, recipe.average, recipe.steps) if recipe.average else None
         self.step, self.errors, self.losses, self.seconds, self.best = 0, [], [], 0.0, ""
-        self.loss, self.summed = torch.zeros(()), 0  # of the steps since the last line of the log
-        self.told = 0.0  # the mean loss in that line
+        self.loss, self.summed, self.told = torch.zeros((), device=self.team.device), 0, 0.0  # since the log's last line; the mean in that
+        if self.team.rank:
+            torch.set_rng_state(generator(run.seed, self.team.rank).get_state())
         if (run.folder / "state.pt").exists():
             self.restore()
-        self.tidy()
+        if self.team.leads:
+            self.tidy()
 
     def restore(self) -> None:
         state = read_state(self.run.folder)
@@ -165,9 +172,13 @@ class Session:
             self.average.net.load_state_dict(load_file(self.run.folder / f"average-{state['step']}.safetensors"))
             self.average.count = state["averaged"]
         self.opt.load_state_dict(state["optimiser"])
-        torch.set_rng_state(state["generator"])
+        generators = state["generator"]
+        if len(generators) == self.team.ranks:
+            torch.set_rng_state(generators[self.team.rank])
+        else:
+            torch.set_rng_state(generator(self.run.seed, self.team.rank, state["step"]).get_state())
         self.step, self.errors, self.seconds, self.best = state["step"], state["errors"], state["seconds"], state.get("best", "")
-        self.loss, self.summed, self.losses = state["loss"], state["summed"], state.get("losses", [])
+        self.loss, self.summed, self.losses = state["loss"].to(self.team.device), state["summed"], state.get("losses", [])
 
     def tidy(self) -> None:
         """Takes away what was written after the checkpoint, by a process that ended before the next one."""
@@ -180,6 +191,11 @@ class Session:
     def save(self, weights: str) -> None:
         """A checkpoint, its weights in a file called `weights`."""
         self.check()
+        generators = torch.cat(self.team.gather(torch.get_rng_state()[None], self.team.ranks))
+        if self.team.leads:
+            self.write(weights, generators)
+
+    def write(self, weights: str, generators: Tensor) -> None:
         folder = self.run.folder
         average = f"average-{self.step}.safetensors"
         write_weights(folder / weights, self.net, self.recipe.model)
@@ -189,7 +205,7 @@ class Session:
             "weights": weights,
             "averaged": self.average.count if self.average else 0,
             "optimiser": self.opt.state_dict(),
-            "generator": torch.get_rng_state(),
+            "generator": generators,
             **{key: getattr(self, key) for key in ("step", "errors", "seconds", "loss", "summed", "losses", "best")},
         }
         packed = BytesIO()
@@ -201,14 +217,13 @@ class Session:
                 old.unlink()
 
     def go(self) -> Iterator[Progress]:
-        self.note(event="begin", environment=environment())
+        self.note(event="begin", environment=environment() | {"workers": self.team.ranks, "sync_norms": self.run.sync_norms})
         if self.recipe.tuning and self.sets.watch and not self.errors:
             self.measure()  # of the start, so that training never ends with worse
         log_every = max(1, self.recipe.steps // LOG_LINES)
         begun = saved = shown = time.perf_counter()
-        before, first = self.seconds, self.step
-        steps = iter(()) if self.over() else fit(self.net, self.recipe, self.batches, self.opt, self.step, self.errors, self.average)
-        for step in steps:
+        before, first, agree = self.seconds, self.step, Agreement(self.team)
+        for step in self.steps():
             self.step, now = step.n, time.perf_counter()
             self.loss += step.loss
             self.summed += 1
@@ -223,15 +238,21 @@ class Session:
                 paused = time.perf_counter()
                 self.measure()
                 begun += time.perf_counter() - paused  # seconds are those of training
-            if self.run.stopped or now - saved > self.save_every:
+            stop, save = agree(step.n, self.run.stopped, now - saved > self.save_every, (step.n - first) / (now - begun))
+            if stop or save:
                 self.save(f"weights-{self.step}.safetensors")
                 saved = time.perf_counter()
-            if self.run.stopped:
+            if stop:
+                self.run.stop()
                 return
             if self.over():
                 break
         self.finish()
         yield self.progress(0.0, self.step * self.recipe.batch / max(self.seconds, 1e-9))
+
+    def steps(self) -> Iterator[Step]:
+        rest = self.step, self.errors, self.average, self.team.wrapped(self.net)
+        return iter(()) if self.over() else fit(self.net, self.recipe, self.batches, self.opt, *rest)
 
     def progress(self, rate: float, speed: float) -> Progress:
         loss = float(self.loss) / self.summed if self.summed else self.told
@@ -239,14 +260,16 @@ class Session:
         return Progress(self.step, self.recipe.steps, loss, rate, error, speed, self.seconds)
 
     def check(self) -> None:
-        """Keeps a network that has come apart out of the checkpoints. Raises Mistake."""
+        """Keeps a network that has come apart out of the checkpoints. Raises Mistake, in all processes."""
+        self.loss = self.team.mean(self.loss)
         if not torch.isfinite(self.loss):
             raise Mistake(f"the loss is {float(self.loss)} at step {self.step}: lower the rate. The last checkpoint before it is kept.")
 
     def log_loss(self, now: Progress) -> None:
         self.check()
+        now = replace(now, loss=float(self.loss) / self.summed)
         self.note(step=now.step, loss=now.loss, rate=now.rate, seconds=round(now.seconds, 3), images_per_s=round(now.images_per_s, 1))
-        self.loss, self.summed, self.told = torch.zeros(()), 0, now.loss
+        self.loss, self.summed, self.told = torch.zeros_like(self.loss), 0, now.loss
 
     def measure(self) -> None:
         """The error on the pictures that are watched: a run's test pictures, or those that were held back for it."""
@@ -255,14 +278,19 @@ class Session:
         error, loss = found.top1_error, float(self.recipe.loss(answers, pictures.y)) if self.recipe.tuning else inf
         if self.recipe.tuning and loss < min(self.losses, default=inf):
             self.best = f"best-{self.step}.safetensors"
-            write_weights(self.run.folder / self.best, self.tested, self.recipe.model)
+            if self.team.leads:
+                write_weights(self.run.folder / self.best, self.tested, self.recipe.model)
         self.errors.append(error)
         self.losses.append(loss)
         kind = "held_error" if self.recipe.tuning else "test_error"
         self.note(step=self.step, **{kind: error}, seconds=round(self.seconds, 3))
 
     def errors_on(self, pictures: Pictures) -> tuple[Evaluation, Tensor]:
-        found = scores(self.tested, pictures.x, self.recipe.preprocess, protocol=self.recipe.protocol)
+        """Each process asks the leader's network about its share of the pictures; all learn what it says of all."""
+        self.team.level(self.tested)
+        mine = pictures.x[self.team.share(len(pictures))]
+        said = scores(self.tested, mine, self.recipe.preprocess, protocol=self.recipe.protocol)
+        found = torch.cat(self.team.gather(said, len(pictures)))
         return evaluate(found, pictures.y, self.recipe.protocol), found
 
     @property
@@ -278,7 +306,9 @@ class Session:
 
     def finish(self) -> None:
         if self.best:
-            self.net.load_state_dict(load_file(self.run.folder / self.best))
+            if self.team.leads:
+                self.net.load_state_dict(load_file(self.run.folder / self.best))
+            self.team.level(self.net)
             self.best = ""
         elif self.tested is not self.net:
             self.net.load_state_dict(self.tested.state_dict())
@@ -286,9 +316,14 @@ class Session:
         if self.recipe.recalibrate:
             recalibrate(self.net, self.recipe, self.batches)
         self.save("weights.safetensors")
-        test = self.sets.test
-        found, answers = self.errors_on(test)
-        with whole(self.run.folder / "scores.safetensors") as draft:
+        found, answers = self.errors_on(self.sets.test)
+        if self.team.leads:
+            self.write_result(found, answers)
+        self.team.most(0)  # nobody leaves before it is there
+
+    def write_result(self, found: Evaluation, answers: Tensor) -> None:
+        folder, test = self.run.folder, self.sets.test
+        with whole(folder / "scores.safetensors") as draft:
             draft.write_bytes(safetensors.torch.save({"scores": answers.contiguous(), "y": test.y}))
         result = {
             "recipe": self.run.name,
@@ -300,12 +335,15 @@ class Session:
             "seconds": round(self.seconds, 2),
             "images_per_s": round(self.step * self.recipe.batch / max(self.seconds, 1e-9), 1),
             "metrics": asdict(metrics(answers, test.y, test.classes)),
+            "workers": self.team.ranks,
             "environment": environment(),
         }
-        with whole(self.run.folder / "result.json") as draft:
+        with whole(folder / "result.json") as draft:
             draft.write_text(json.dumps(result, indent=1) + "\n")
 
     def note(self, **line: object) -> None:
+        if not self.team.leads:
+            return
         path = self.run.folder / "log.jsonl"
         with named(path), path.open("a") as file:
             file.write(json.dumps(line) + "\n")
@@ -316,7 +354,7 @@ def in_layout(net: Net, recipe: Recipe) -> Net:
 
 
 def write_weights(path: Path, net: nn.Module, model: str) -> None:
-    about = {"model": model}  # one entry: of several the order is left to chance, and equal weights are equal files
+    about = {"model": model}  # one entry: of several the order is left to chance
     tensors = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
     with whole(path) as draft:
         draft.write_bytes(safetensors.torch.save(tensors, about))
@@ -337,6 +375,7 @@ def begin(
     changed: dict[str, Any] | None = None,
     start: nn.Module | None = None,
     told: dict[str, Any] | None = None,
+    sync_norms: bool = False,
 ) -> Run:
     """A new run in `folder`, which is made. Raises Mistake if there is anything in it already or it cannot be written.
 
@@ -350,18 +389,18 @@ def begin(
         if told is not None:
             (folder / "log.jsonl").write_text(json.dumps(told) + "\n")
         with whole(folder / "recipe.json") as draft:
-            written = {"name": name, "seed": seed, "changed": changed or {}, "convatlas": version("convatlas"), "recipe": encode(recipe)}
-            draft.write_text(json.dumps(written, indent=1) + "\n")
+            about = {"name": name, "seed": seed, "changed": changed or {}, "sync_norms": sync_norms, "convatlas": version("convatlas")}
+            draft.write_text(json.dumps(about | {"recipe": encode(recipe)}, indent=1) + "\n")
     except OSError as error:
         raise Mistake(f"{folder} cannot be written: {error.strerror}. Choose another place by --out DIR.") from error
-    return Run(folder, name, recipe, seed, changed or {})
+    return Run(folder, name, recipe, seed, changed or {}, sync_norms)
 
 
 def open_run(folder: Path) -> Run:
     """The run in `folder`, as it began. Raises Mistake if there is none."""
     try:
-        written = json.loads((folder / "recipe.json").read_text())
-        return Run(folder, written["name"], decode(written["recipe"]), written["seed"], written["changed"])
+        is_ = json.loads((folder / "recipe.json").read_text())
+        return Run(folder, is_["name"], decode(is_["recipe"]), is_["seed"], is_["changed"], is_.get("sync_norms", False))
     except OSError as error:
         raise Mistake(f"{folder} holds no run: {folder / 'recipe.json'} cannot be read ({error.strerror}).") from error
     except (json.JSONDecodeError, KeyError, TypeError) as error:
@@ -379,40 +418,3 @@ def read_state(folder: Path) -> dict[str, Any]:
         return torch.load(path, weights_only=True)
     except FileNotFoundError:
         raise Mistake(f"{folder} has no checkpoint yet; begin again with: convatlas train --resume {folder}") from None
-
-
-def environment() -> dict[str, Any]:
-    """What a measurement depends on besides the recipe: versions, processor, threads, and the commit of this package if there is one."""
-    return {
-        "convatlas": version("convatlas"),
-        "commit": commit(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "system": platform.platform(),
-        "processor": processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-    }
-
-
-def commit() -> str | None:
-    """The git commit of this package's code, with a + where files differ from it; None for an installed package."""
-    here = Path(__file__).parent
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        git("ls-files", "--error-unmatch", Path(__file__).name)
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def processor() -> str:
-    try:
-        names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    except OSError:
-        names = []
-    return names[0].split(":", 1)[1].strip() if names else platform.processor() or platform.machine()

@@ -13,9 +13,11 @@ from .data.crops import Crops
 from .data.listed import Listed, opened
 from .data.pictures import Pictures
 from .data.report import refuse, report
+from .distribute import Team
 from .mistake import Mistake
 from .recipes import Recipe, Tuning, View
 
+ALONE = Team()
 WATCHED = 0.1  # of each class, where no val pictures are left to watch
 
 
@@ -78,11 +80,12 @@ def on_disk(recipe: Recipe) -> Sets:
     return Sets(nothing, None, test, test, judged, report(splits), labelled(splits["train"]))
 
 
-def batches(recipe: Recipe, sets: Sets, seed: int) -> Batches | Crops:
-    """The endless row of batches that a run with this seed learns from."""
+def batches(recipe: Recipe, sets: Sets, seed: int, team: Team = ALONE) -> Batches | Crops:
+    """The endless row of batches that a run with this seed learns from, or of several processes this one."""
+    share = {"rank": team.rank, "ranks": team.ranks, "device": team.device}
     if sets.disk is None or recipe.crop is None:
-        return Batches(sets.train, recipe.batch, seed, recipe.preprocess, recipe.augment, sets.rows, recipe.repeats)
-    return Crops(sets.disk, recipe.batch, seed, recipe.preprocess, recipe.crop, recipe.augment, recipe.repeats)
+        return Batches(sets.train, recipe.batch, seed, recipe.preprocess, recipe.augment, sets.rows, recipe.repeats, **share)
+    return Crops(sets.disk, recipe.batch, seed, recipe.preprocess, recipe.crop, recipe.augment, recipe.repeats, team.cores, **share)
 
 
 def fitted(recipe: Recipe) -> Recipe:

@@ -3,13 +3,14 @@
 import ctypes
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
+from torch.nn.parallel import DistributedDataParallel
 
 from .data.batches import Batches, generator
 from .data.crops import Crops
@@ -43,16 +44,16 @@ def fit(
     Step n sees `batches[n]` and nothing depends on what came before but the network, `opt`, `average` and torch's own generator;
     whoever keeps these can go on from any step to the same bits. Schedules that wait for a plateau read `errors`, to which the
     caller appends the test errors it measures. `average` follows the weights. `through` is `net` in a wrapper that pictures go
-    through instead, such as DistributedDataParallel.
+    through instead, such as DistributedDataParallel; `batches` then give each process its share.
     """
-    opt, through = opt or recipe.optimiser(net), through or net
+    opt, through, whole = opt or recipe.optimiser(net), through or net, batches.whole
     if recipe.prepare and start == 0 and isinstance(net, Net):
-        recipe.prepare(net, batches)
+        recipe.prepare(net, whole)
     learn(net, recipe)
     for n in range(start, recipe.steps):
         if not net.training:
             learn(net, recipe)
-        recipe.optimiser.look(opt, net, batches, n)
+        recipe.optimiser.look(opt, net, whole, n)
         rate = recipe.rate(n, recipe.steps, errors)
         for group in opt.param_groups:
             group["lr"] = rate * group.get("scale", 1.0)
@@ -69,26 +70,36 @@ def fit(
 
 
 def pictures(recipe: Recipe, batches: Batches | Crops, n: int) -> tuple[Tensor, Tensor]:
-    """Batch n as step n sees it: blended and resized as the recipe says. Classes (N,), or their shares (N, classes)."""
-    x, y = batches[n]
+    """Batch n as step n sees it: blended and resized as the recipe says. Classes (N,), or their shares (N, classes).
+
+    Of several processes, each is given its share of what one alone would see. Only pictures from the disk are blended within a
+    share: a process does not read what it does not train on.
+    """
+    shared = batches if recipe.mix is not None and isinstance(batches, Batches) else None
+    x, y = shared.whole[n] if shared else batches[n]
     size = next((size for share, size in reversed(recipe.sizes) if n >= share * recipe.steps), x.shape[2])
     if size != x.shape[2]:
         x = interpolate(x, (size, size), mode="bilinear", antialias=True)
     if recipe.mix is not None:
         x, y = recipe.mix(x, y, len(batches.classes), generator(batches.seed, n))
-    return x, y
+    return (x[shared.share], y[shared.share]) if shared else (x, y)
 
 
 def backward(net: nn.Module, recipe: Recipe, x: Tensor, y: Tensor) -> Tensor:
-    """The mean loss of a batch, whose gradients it leaves in the weights; in as many parts as the recipe wants."""
+    """The mean loss of a batch, whose gradients it leaves in the weights; in as many parts as the recipe wants.
+
+    Processes that train together add up their gradients once, with the last part.
+    """
     if recipe.accumulate == 1:
         loss = step_loss(net, recipe, x, y)
         loss.backward()
         return loss.detach()
     losses = []
-    for part, answers in zip(x.chunk(recipe.accumulate), y.chunk(recipe.accumulate), strict=True):
-        loss = step_loss(net, recipe, part, answers) * (len(part) / len(x))
-        loss.backward()
+    parts = list(zip(x.chunk(recipe.accumulate), y.chunk(recipe.accumulate), strict=True))
+    for i, (part, answers) in enumerate(parts, 1):
+        with net.no_sync() if isinstance(net, DistributedDataParallel) and i < len(parts) else nullcontext():
+            loss = step_loss(net, recipe, part, answers) * (len(part) / len(x))
+            loss.backward()
         losses.append(loss.detach())
     return torch.stack(losses).sum()
 

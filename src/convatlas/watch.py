@@ -1,23 +1,25 @@
 """A run as it goes: a live bar on a terminal, plain lines elsewhere, and an end with a checkpoint when it is interrupted."""
 
 import signal
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from .run import Progress, Run
+from .track import following
 
 
-def follow(run: Run, save_every: float, quiet: bool) -> bool:
-    """Trains `run` and shows how it goes; False if it was interrupted before its end."""
+def follow(run: Run, save_every: float, quiet: bool, track: bool = False) -> bool:
+    """Trains `run` and shows how it goes, if `track` in TensorBoard as well; False if it was interrupted before its end."""
     console = Console(stderr=True, quiet=quiet)
-    with interruptible(run):
+    with interruptible(run), following(run.folder) if track else nullcontext(lambda: None) as mirror:
         shown = (bar if console.is_terminal else plain)(console, run.name, run.go(save_every))
         for _ in shown:
-            pass
+            mirror()
     return run.finished
 
 
@@ -47,7 +49,10 @@ def describe(now: Progress) -> str:
 
 @contextmanager
 def interruptible(run: Run) -> Iterator[None]:
-    """The first SIGINT or SIGTERM ends the run with a checkpoint; a second one ends it at once."""
+    """The first SIGINT or SIGTERM ends the run with a checkpoint; a second one ends it at once. Only a main thread hears of them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
     def stop(number: int, _: object) -> None:
         run.stop()

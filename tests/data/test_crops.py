@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import RandomResizedCrop as Torchvisions
 
-from convatlas.data.augment import Shift
+from convatlas.data.augment import Erase, Shift
 from convatlas.data.batches import Batches, Preprocess
 from convatlas.data.crops import Crops, RandomResizedCrop, start
 from convatlas.data.listed import open_data
@@ -73,6 +73,19 @@ def test_a_picture_comes_several_times_in_a_row_each_time_cut_anew(listed):
         assert len(torch.cat([again, batches[-1][0]]).flatten(1).unique(dim=0)) == 8  # nor in the next pass as in this
 
 
+def test_shares_and_threads_change_no_picture(listed):
+    augment = (Shift(8), Erase(chance=0.7))
+    whole = crops(listed, threads=0, batch=6, augment=augment)
+    shares = [crops(listed, threads=rank, batch=6, augment=augment, rank=rank, ranks=3) for rank in range(3)]
+    for n in (0, 1, 5):
+        for parts, of in zip(zip(*(share[n] for share in shares), strict=True), whole[n], strict=True):
+            assert torch.equal(torch.cat(parts), of)
+    x = whole[0][0]
+    assert torch.equal(shares[2].whole[0][0], x)
+    later = crops(listed, threads=0, batch=1, augment=augment)  # a picture's changes do not depend on whose batch it is in
+    assert torch.equal(later[4][0], x[4:5])
+
+
 def test_augmentation_is_told_each_pictures_place_and_how_often_it_was_seen(listed):
     told = []
 
@@ -82,7 +95,7 @@ def test_augmentation_is_told_each_pictures_place_and_how_often_it_was_seen(list
             return x
 
     found = crops(listed, threads=0, batch=6, repeats=2, augment=(Listen(),))
-    rows, seen = torch.cat([found[n] and told[-1] for n in range(5)], 1)
+    rows, seen = torch.cat([found[n] and torch.cat(told[-6:], 1) for n in range(5)], 1)
     assert torch.equal(rows[::2], rows[1::2])
     assert seen.tolist() == [0, 1] * 6 + [2, 3] * 6 + [4, 5] * 3  # six pictures
 

@@ -1,9 +1,10 @@
 """The verbs that train: recipes, train."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -45,6 +46,10 @@ def train(
     resume: Path | None = None,
     as_begun: Annotated[bool, Parameter(negative=())] = False,
     save_every: float = 20.0,
+    launch: Literal["local", "torchrun"] = "local",
+    workers: int = 1,
+    sync_norms: Annotated[bool, Parameter(negative=())] = False,
+    track: Annotated[bool, Parameter(negative=())] = False,
     json: Json = False,
 ) -> None:
     """Train a network by a recipe, test it, and write a report.
@@ -66,26 +71,82 @@ def train(
         With --resume: by the recipe as it was when the run began, even if it has changed since.
     save_every
         Seconds between two checkpoints.
+    launch
+        Who starts the workers and replaces those that die: this command on this machine (local), or torchrun with the machines that
+        its PET_ variables name.
+    workers
+        Processes on this machine that share each batch.
+    sync_norms
+        Batch norms take the statistics of the whole batch instead of each worker's share.
+    track
+        Mirror the log for TensorBoard, in the run's folder (the extra `track`).
     """
-    from ..recipes import RECIPES
-    from ..report import report
-    from ..run import open_run
-    from ..watch import follow
-
     if recipe is not None and recipe.startswith("--"):
         recipe, changes = None, (recipe, *changes)
-    changed = pairs(changes)
+    run = meant(recipe, pairs(changes), out, seed, resume, as_begun, sync_norms)
+    if sync_norms and not run.sync_norms:
+        raise Mistake(f"{run.folder} began without --sync-norms; its batch norms cannot be others now.")
+    if not run.finished and not trained(run, save_every, launch, workers, json, track):
+        print(f"Stopped. Go on with: convatlas train --resume {run.folder}", file=sys.stderr)
+        sys.exit(130)
+    if rank() == 0:
+        say(run, json)
+
+
+def meant(
+    recipe: str | None, changed: dict[str, Any], out: Path | None, seed: int, resume: Path | None, as_begun: bool, sync_norms: bool
+) -> "Run":
+    """The run that the words of the command line mean: one to go on with, or a new one."""
+    from ..recipes import RECIPES
+    from ..run import open_run
+
     if resume is not None:
         run = open_run(resume)
         settle(run, recipe, changed, as_begun)
-    elif recipe is not None and recipe in RECIPES:
-        run = fresh(out or Path("runs") / f"{recipe}-seed{seed}", recipe, changed, seed)
-    else:
+        return run
+    if recipe is None or recipe not in RECIPES:
         what = f"no recipe {recipe!r}" if recipe else "name a recipe, or a run by --resume"
         raise Mistake(f"{what}; there are: {', '.join(RECIPES)}.")
-    if not run.finished and not follow(run, save_every, quiet=json):
-        print(f"Stopped. Go on with: convatlas train --resume {run.folder}", file=sys.stderr)
-        sys.exit(130)
+    return fresh(out or Path("runs") / f"{recipe}-seed{seed}", recipe, changed, seed, sync_norms)
+
+
+def fresh(folder: Path, name: str, changed: dict[str, Any], seed: int, sync_norms: bool) -> "Run":
+    """A new run by the recipe of that name, nothing in it left open."""
+    from ..recipes import RECIPES
+    from ..recipes.text import override
+    from ..run import begin, free
+    from ..settle import settled
+
+    free(folder)
+    recipe, told = settled(override(RECIPES[name], changed))
+    return begin(folder, name, recipe, seed, changed, told=told, sync_norms=sync_norms)
+
+
+def rank() -> int:
+    """This process's, where torchrun began it."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def trained(run: "Run", save_every: float, launch: str, workers: int, quiet: bool, track: bool) -> bool:
+    """Trains in this process or in several; False if that was interrupted."""
+    from .. import launch as by
+    from ..distribute import joined
+    from ..watch import follow
+
+    if workers < 1:
+        raise Mistake(f"--workers is {workers}; it must be at least 1.")
+    if launch == "local" and workers == 1:
+        with joined():
+            return follow(run, save_every, quiet or rank() > 0, track and rank() == 0)
+    with run.alone():  # is refused here, before there are workers
+        pass
+    return by.torchrun(run.folder, workers, save_every, quiet, track, alone=launch == "local")
+
+
+def say(run: "Run", json: bool) -> None:
+    """Writes a finished run's report and tells how it went."""
+    from ..report import report
+
     page, result = report(run), run.result()
     if json:
         print_json(result | {"folder": str(run.folder), "report": str(page)})
@@ -95,18 +156,6 @@ def train(
         f"{run.name}, seed {run.seed}: {result['top1_error']:.2f} % test error (95 % interval {low:.2f} to {high:.2f}, n = {result['n']:,})"
     )
     print(f"{result['seconds']:.1f} s of training, {result['images_per_s']:,.0f} images/s. Look at {page}")
-
-
-def fresh(folder: Path, name: str, changed: dict[str, Any], seed: int) -> "Run":
-    """A new run by the recipe of that name, nothing in it left open."""
-    from ..recipes import RECIPES
-    from ..recipes.text import override
-    from ..run import begin, free
-    from ..settle import settled
-
-    free(folder)
-    recipe, told = settled(override(RECIPES[name], changed))
-    return begin(folder, name, recipe, seed, changed, told=told)
 
 
 def settle(run: "Run", recipe: str | None, changed: dict[str, Any], as_begun: bool) -> None:

@@ -1,7 +1,8 @@
 """Batches from pictures in memory. Which pictures make batch n, and how they are changed, follows from (seed, n) alone."""
 
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Protocol, Self
 
 import numpy as np
 import torch
@@ -87,7 +88,8 @@ class Batches:
     The pictures come pass after pass, each pass in an order of its own; a batch may reach from one pass into the next,
     so that in n passes every picture is seen n times. Reading `batches[n]` for growing n is fast, for any n is possible.
     With `among` (M,) int64 a pass goes through these places in `pictures`, of which some may stand there more than once.
-    Of several processes that train together, each with its `rank` in 0..ranks-1, each is given its share of the same batch.
+    Of several processes that train together, each with its `rank` in 0..ranks-1, each is given its share of the same batch,
+    on its `device`.
     """
 
     pictures: Pictures
@@ -99,6 +101,7 @@ class Batches:
     repeats: int = 1
     rank: int = 0
     ranks: int = 1
+    device: torch.device = torch.device("cpu")
     block: tuple[int, Tensor, Tensor] = field(init=False, default=(-1, torch.empty(0), torch.empty(0)))
 
     def __post_init__(self) -> None:
@@ -111,12 +114,17 @@ class Batches:
     def classes(self) -> tuple[str, ...]:
         return self.pictures.classes
 
+    @cached_property
+    def whole(self) -> Self:
+        """The same batches, of which nobody else has a share."""
+        return self if self.ranks == 1 else replace(self, rank=0, ranks=1)
+
     def __getitem__(self, n: int) -> tuple[Tensor, Tensor]:
         number, start = divmod(n * self.batch, self.per_block)
         if self.block[0] != number:
             self.block = number, *self.make(number)
-        _, x, y = self.block
-        return x[start : start + self.batch][self.share], y[start : start + self.batch][self.share]
+        x, y = (held[start : start + self.batch][self.share] for held in self.block[1:])
+        return x.to(self.device), y.to(self.device)
 
     def make(self, number: int) -> tuple[Tensor, Tensor]:
         """Block `number` of the row: pictures as the network takes them, and their classes."""

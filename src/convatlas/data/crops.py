@@ -1,14 +1,16 @@
 """Batches of random crops from pictures on the disk: read, decoded, cropped and resized as bytes by threads, normalised together.
 
-A crop follows from (seed, pass, row) alone: from the picture's place in the data set, and from how often it has been seen.
+A crop and what augmentation makes of it follow from (seed, pass, row) alone: from the picture's place in the data set, and from how
+often it has been seen. So any number of threads, and of processes that share a batch, gives the same pictures.
 """
 
 import os
 import weakref
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import exp, log, sqrt
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -65,9 +67,10 @@ def start(draw: np.random.Generator, key: tuple[int, int], counter: tuple[int, i
 class Crops:
     """An endless row of batches, `crops[n]`, each (batch, 3, size, size) float and (batch,) int64, of a set that stays on the disk.
 
-    As `Batches`, of which it keeps the order; `threads` (all cores by default) make the batches that come next while
-    this one is in use. A picture that cannot be read is told in `listed.problems`, and the next one that can stands in for it.
-    Raises Mistake where no picture can be read.
+    As `Batches`, of which it keeps the order and the shares of several processes, each of which reads only its own; `threads` (all
+    cores by default) make the batches that come next while this one is in use. Augmentation sees one picture at a time. A picture
+    that cannot be read is told in `listed.problems`, and the next one that can stands in for it. Raises Mistake where no picture
+    can be read.
     """
 
     listed: Listed
@@ -79,20 +82,29 @@ class Crops:
     repeats: int = 1
     threads: int | None = None
     ahead: int = 2  # batches
+    rank: int = 0
+    ranks: int = 1
+    device: torch.device = torch.device("cpu")
     making: dict[int, list[Future[None]]] = field(init=False, default_factory=dict)
-    made: dict[int, tuple[Tensor, Tensor, Tensor]] = field(init=False, default_factory=dict)
+    made: dict[int, tuple[Tensor | list[Tensor], Tensor]] = field(init=False, default_factory=dict)
     free: dict[Any, list[NDArray[Any]]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         if not len(self.listed):
             raise Mistake("there are no pictures to take crops from.")
         self.order = Order(len(self.listed), self.seed, self.repeats)
+        self.share = slice(self.batch * self.rank // self.ranks, self.batch * (self.rank + 1) // self.ranks)
         self.count = os.cpu_count() or 1 if self.threads is None else self.threads
         self.pool = ThreadPoolExecutor(self.count) if self.count else None
 
     @property
     def classes(self) -> tuple[str, ...]:
         return self.listed.classes
+
+    @cached_property
+    def whole(self) -> Self:
+        """The same batches, of which nobody else has a share."""
+        return self if self.ranks == 1 else replace(self, rank=0, ranks=1)
 
     def __getitem__(self, n: int) -> tuple[Tensor, Tensor]:
         for old in [k for k in self.making if not n <= k <= n + self.ahead]:
@@ -104,13 +116,9 @@ class Crops:
                 self.begin(k)
         for future in self.making.pop(n):
             future.result()
-        x, y, at = self.made.pop(n)
-        if not self.augment:
-            return self.normalised(x), y
-        out = x.float()
-        for number, augment in enumerate(self.augment):
-            out = augment(out, generator(self.seed, n, number), at)
-        return self.preprocess.normalise(out), y
+        x, y = self.made.pop(n)
+        x = torch.stack(x) if isinstance(x, list) else self.normalised(x)
+        return x.to(self.device), y.to(self.device)
 
     def normalised(self, x: Tensor) -> Tensor:
         """What `preprocess.normalise` gives, to the bit, a picture at a time: it stays in the cache, and its rows are long."""
@@ -131,23 +139,36 @@ class Crops:
 
     def begin(self, n: int) -> None:
         """Starts batch n: its pictures are shared out among the threads, or made here where there are none."""
-        x = self.recycled((self.batch, self.crop.size, self.crop.size, 3), np.dtype(np.uint8)).permute(0, 3, 1, 2)
-        y = torch.empty(self.batch, dtype=torch.int64)
-        at = torch.stack([self.order.rows(n * self.batch, self.batch), self.order.seen(n * self.batch, self.batch)])
+        at = torch.stack([self.order.rows(n * self.batch, self.batch), self.order.seen(n * self.batch, self.batch)])[:, self.share]
         rows, seen = at.tolist()
-        self.made[n] = x, y, at
+        x, y = self.room(len(rows)), torch.empty(len(rows), dtype=torch.int64)
+        self.made[n] = x, y
 
         def some(first: int) -> None:
             draw = np.random.Generator(np.random.Philox(0))
-            for i in range(first, self.batch, max(1, self.count)):
+            for i in range(first, len(rows), max(1, self.count)):
                 start(draw, (self.seed, seen[i]), (0, 0, rows[i], 0))
-                x[i], y[i] = self.one(rows[i], draw)
+                picture, y[i] = self.one(rows[i], draw)
+                x[i] = self.changed(picture, at[:, i : i + 1]) if self.augment else picture
 
         if self.pool:
             self.making[n] = [self.pool.submit(some, first) for first in range(self.count)]
         else:
             some(0)
             self.making[n] = []
+
+    def room(self, count: int) -> Tensor | list[Tensor]:
+        """A place for as many pictures: as bytes, or if they are augmented, after which each may have any size, as whatever they become."""
+        if self.augment:
+            return [torch.empty(0)] * count
+        return self.recycled((count, self.crop.size, self.crop.size, 3), np.dtype(np.uint8)).permute(0, 3, 1, 2)
+
+    def changed(self, picture: Tensor, at: Tensor) -> Tensor:
+        """A picture augmented and normalised; `at` (2, 1) as augmentation is told it."""
+        x, (row, seen) = picture[None].float(), at[:, 0].tolist()
+        for number, augment in enumerate(self.augment):
+            x = augment(x, generator(self.seed, seen, row, number), at)
+        return self.preprocess.normalise(x)[0]
 
     def one(self, row: int, draw: np.random.Generator) -> tuple[Tensor, Tensor]:
         """A crop of a picture as `draw` has it, or of the next picture that can be read."""
