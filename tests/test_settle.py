@@ -30,7 +30,13 @@ def test_what_is_not_open_stays_as_it_is():
 def test_a_network_gets_as_many_classes_as_the_place_has(place):
     recipe, told = settled(replace(SMALL, data=place, config=(("shortcut", "B"),)))
     assert dict(recipe.config) == {"shortcut": "B", "num_classes": 3}
+    assert recipe.published is None  # the paper's is of ten classes
     assert told is None
+
+
+def test_the_published_error_stays_where_there_are_as_many_classes(place):
+    recipe, _ = settled(replace(SMALL, data=place, config=(("num_classes", 3),)))
+    assert recipe.published == SMALL.published
 
 
 @pytest.mark.parametrize(

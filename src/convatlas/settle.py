@@ -11,7 +11,7 @@ from .data.batches import Batches, generator
 from .data.crops import Crops
 from .data.pictures import Pictures
 from .mistake import Mistake
-from .models import build
+from .models import MODELS, build
 from .models.net import Net
 from .precision import WAYS, choose
 from .recipes import CHOICES, Recipe
@@ -37,13 +37,22 @@ def settled(recipe: Recipe) -> tuple[Recipe, dict[str, Any] | None]:
 
 
 def placed(recipe: Recipe) -> Recipe:
-    """`recipe` for as many classes as its place has. Raises Mistake for a place that is not there."""
+    """`recipe` for as many classes as its place has; of other classes than those of its source, that published no error.
+
+    Raises Mistake for a place that is not there.
+    """
     if recipe.data not in SOURCES and not Path(recipe.data).exists():
         raise Mistake(
             f"{recipe.data!r} is neither a data set by name ({', '.join(SOURCES)}) nor a place on this machine; "
             "name one with --recipe.data PLACE, as `convatlas data PLACE` takes it."
         )
-    return fitted(recipe)
+    found = fitted(recipe)
+    return found if classes(found) == classes(recipe) else replace(found, published=None)
+
+
+def classes(recipe: Recipe) -> int:
+    wanted: dict[str, Any] = dict(recipe.config)
+    return int(wanted.get("num_classes", MODELS[recipe.model][1].num_classes))
 
 
 def settled_as(recipe: Recipe, begun: Recipe) -> Recipe:
