@@ -1,7 +1,13 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from convatlas.sets import class_weights, deal, evened, share
+from convatlas.data.crops import RandomResizedCrop
+from convatlas.recipes import RECIPES, View
+from convatlas.sets import class_weights, deal, evened, load_sets, share
 
 Y = torch.tensor([0] * 30 + [1] * 7 + [2] * 3 + [3])
 
@@ -34,3 +40,22 @@ def test_weights_make_classes_count_the_same():
     assert weights[4] == 0
     assert (weights[:4] * Y.bincount()).tolist() == pytest.approx([len(Y) / 4] * 4)
     assert float(weights[Y].mean()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("parts", [("train", "val"), ("train", "val", "test")])
+def test_all_pictures_on_the_disk_but_those_that_judge_are_learned_from(tmp_path, parts):
+    """A place with train and val has the latter as its test; what is then drawn as val, a published recipe learns from as well."""
+    for part in parts:
+        for label in "ab":
+            (tmp_path / part / label).mkdir(parents=True)
+            for i in range(10):
+                Image.fromarray(np.full((20, 24, 3), 25 * i, np.uint8)).save(tmp_path / part / label / f"{i}.png")
+    recipe = replace(RECIPES["resnet20-cifar10"], data=str(tmp_path), crop=RandomResizedCrop(size=16), view=View(resize=16, crop=12))
+    sets = load_sets(recipe)
+    assert (sets.judged, len(sets.train), tuple(sets.test.x.shape)) == ("test", 0, (20, 3, 12, 12))
+    assert sets.disk is not None
+    places = (f"{part}/{label}/{i}.png" for part in parts[:-1] for label in "ab" for i in range(10))
+    assert sorted(sets.disk.names) == sorted(places)
+    for i, name in enumerate(sets.disk.names):
+        assert sets.disk.classes[sets.disk.y[i]] == name.split("/")[1]
+        assert int(sets.disk.read(i)[0, 0, 0]) == 25 * int(name.split("/")[2][0])

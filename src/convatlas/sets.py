@@ -70,14 +70,18 @@ def load_sets(recipe: Recipe, strict: bool = False) -> Sets:
 
 
 def on_disk(recipe: Recipe) -> Sets:
-    """Pictures that are cut from the disk whenever they are seen, and those that judge, in memory as `view` shows them."""
+    """Pictures that are cut from the disk whenever they are seen, and those that judge, in memory as `view` shows them.
+
+    Where test pictures judge, those of val are learned from as well: many places get theirs from train, and a paper learned from all.
+    """
     splits = opened(recipe.data)
     judged = "test" if "test" in splits and (splits["test"].y >= 0).any() else "val"
     view = recipe.view or View(recipe.preprocess.size, recipe.preprocess.size)
     seen, edge = labelled(splits[judged]).pictures(view.resize), (view.resize - view.crop) // 2
     test = replace(seen, x=seen.x[..., edge : edge + view.crop, edge : edge + view.crop])
     nothing = Pictures(test.x[:0], test.y[:0], test.classes)
-    return Sets(nothing, None, test, test, judged, report(splits), labelled(splits["train"]))
+    learned = chained(splits["train"], splits["val"]) if judged == "test" and "val" in splits else splits["train"]
+    return Sets(nothing, None, test, test, judged, report(splits), labelled(learned))
 
 
 def batches(recipe: Recipe, sets: Sets, seed: int, team: Team = ALONE) -> Batches | Crops:
@@ -100,6 +104,15 @@ def labelled(listed: Listed) -> Listed:
     """Those of known class; of a competition's test pictures none is."""
     known = listed.y >= 0
     return listed if known.all() else listed.subset(known.nonzero()[:, 0])
+
+
+def chained(a: Listed, b: Listed) -> Listed:
+    """The pictures of two parts of a place, one part after the other."""
+
+    def get(i: int) -> bytes | Tensor:
+        return a.get(i) if i < len(a) else b.get(i - len(a))
+
+    return replace(a, names=a.names + b.names, y=torch.cat([a.y, b.y]), get=get)
 
 
 def together(a: Pictures, b: Pictures | None) -> Pictures:
