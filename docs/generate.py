@@ -1,10 +1,11 @@
 """Writes what is made from other things: the tables in README.md, from results/; that in docs/architecture.md, from the model files;
-docs/commands.md, from the command; the lists of all networks and of all pretrained weights.
+docs/commands.md, from the command; docs/recipes.md, from the recipes; the lists of all networks and of all pretrained weights.
 
 python docs/generate.py writes; with --check it only says what is stale, and exits with 1 if anything is.
 """
 
 import ast
+import inspect
 import json
 import os
 import subprocess
@@ -27,6 +28,12 @@ THEIRS = {  # lines, lines of code where they were counted, longest function
     "efficientnet": ((1132, 777, 98),  (2973, None, 95),  (860, None, 234), (175, None, 48), (164, None, 70)),
 }
 # fmt: on
+RECIPES = """# Recipes
+
+Made by docs/generate.py from src/convatlas/recipes. `convatlas recipes NAME` lists every value of one, `convatlas train NAME` follows it;
+where the data is imagenet, name a place of your own by `--recipe.data PLACE`. Errors are top-1, in percent, by the test protocol of the
+source, as published; none was measured here. The last column names the fields whose values were not read again in the source.
+"""
 
 
 def runs() -> str:
@@ -119,6 +126,21 @@ def commands() -> str:
     return "# The command\n\nMade by docs/generate.py from `--help`.\n\n" + "\n".join(parts)
 
 
+def recipes() -> str:
+    """Every recipe, a table for each file of them."""
+    from convatlas.recipes import FAMILIES
+
+    parts = [RECIPES]
+    for family in FAMILIES:
+        parts.append(f"## {family.__name__.rpartition('.')[2]}\n\n{inspect.getdoc(family)}\n")
+        rows = ["| recipe | network | data | published error | source | only remembered |", "|---|---|---|---|---|---|"]
+        for name, r in family.RECIPES.items():
+            published = "" if r.published is None else f"{r.published} %"
+            rows.append(f"| `{name}` | `{r.model}` | {r.data} | {published} | {r.source} | {', '.join(r.remembered)} |")
+        parts.append("\n".join(rows) + "\n")
+    return "\n".join(parts)
+
+
 def catalogue() -> str:
     from convatlas.catalogue import counted
 
@@ -149,6 +171,7 @@ def main() -> None:
         HERE / "README.md": filled(HERE / "README.md", {"runs": runs(), "tuned": tuned(), "speed": speed(), "pretrained": seen()}),
         HERE / "docs" / "architecture.md": filled(HERE / "docs" / "architecture.md", {"lengths": lengths()}),
         HERE / "docs" / "commands.md": commands(),
+        HERE / "docs" / "recipes.md": recipes(),
         HERE / "src" / "convatlas" / "catalogue.json": catalogue(),
         HERE / "src" / "convatlas" / "pretrained.json": pretrained(),
     }

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 def recipes(pattern: str = "*", *, json: Json = False) -> None:
     """The recipes there are; of one, every value, under the name that changes it.
 
+    A name begins with that of the network. For "imagenet", name a place of your own: --recipe.data PLACE.
+
     Parameters
     ----------
     pattern
@@ -31,10 +33,12 @@ def recipes(pattern: str = "*", *, json: Json = False) -> None:
         print_json({name: encode(recipe) for name, recipe in found.items()})
     elif len(found) == 1:
         for recipe in found.values():
-            print("\n".join(f"--recipe.{name:30} {text}".rstrip() for name, text in lines(encode(recipe))))
+            for name, text in lines(encode(recipe)):
+                mark = "  (remembered, not read again)" if name.partition(".")[0] in recipe.remembered else ""
+                print(f"--recipe.{name:30} {text}{mark}".rstrip())
     else:
-        rows = [[n, r.model, r.data, r.steps * r.batch, "" if r.published is None else f"{r.published} %"] for n, r in found.items()]
-        table(["name", "model", "data", "pictures seen", "published error"], rows)
+        rows = [[name, r.data, r.steps * r.batch, "" if r.published is None else f"{r.published} %"] for name, r in found.items()]
+        table(["name", "data", "pictures seen", "published error"], rows)
 
 
 def train(
