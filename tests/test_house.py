@@ -62,13 +62,15 @@ ARROWS = {
     },
     "watch": {"run", "track"},
     "launch": {"mistake", "distribute", "run", "watch"},
+    "bulk": {"mistake", "disk", "data", "predict", "trained"},
+    "cluster": {"mistake", "distribute", "run", "launch", "trained", "bulk"},
     "compare": {"mistake", "disk", "recipes", "intervals"},
     "track": {"mistake", "disk", "recipes", "compare"},
     "report": {"disk", "data", "evaluate", "metrics", "recipes", "run", "sets"},
     "cli": {"mistake", "disk", "models", "analysis", "rules", "catalogue", "check", "diagram", "weights"}
     | {"recipes", "data", "evaluate", "run", "pretrained", "trained", "predict", "report", "watch"}
     | {"compare", "track", "sets", "settle", "packed", "hub", "finetune", "protocols", "ensemble"}
-    | {"launch", "distribute", "cluster"},
+    | {"launch", "distribute", "cluster", "bulk", "intervals"},
     "__main__": {"cli"},
     "__init__": {"analysis", "models", "recipes", "run", "train", "trained", "weights"},
 }

@@ -26,9 +26,11 @@ def apart(a: Path, b: Path) -> float:
 
 def children(pid: int) -> list[int]:
     """The workers of a process, in the order of their ranks."""
-    task = Path(f"/proc/{pid}/task/{pid}/children")
-    found = [int(word) for word in task.read_text().split()] if task.exists() else []
-    return [child for child in found if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    try:
+        found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [int(word) for word in found if b"spawn_main" in Path(f"/proc/{word}/cmdline").read_bytes()]
+    except (FileNotFoundError, ProcessLookupError):  # one of them has just gone
+        return []
 
 
 def until(true, seconds: float = 60.0):
@@ -43,9 +45,10 @@ def step(folder: Path) -> int:
     return read_state(folder)["step"] if (folder / "state.pt").exists() else 0
 
 
-def begun(folder: Path, steps: int, *words: str) -> subprocess.Popen:
+def begun(folder: Path, steps: int) -> subprocess.Popen:
     changes = ["--recipe.steps", str(steps), "--recipe.test", str(steps // 2), "--save-every", "0.2"]
-    return subprocess.Popen([*COMMAND, *SHORT, *changes, "--workers", "2", "--out", folder, *words], stderr=subprocess.PIPE, text=True)
+    words = (*COMMAND, *SHORT, *changes, "--workers", "2", "--out", folder)
+    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 @pytest.fixture
@@ -63,12 +66,12 @@ def over():
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="workers are found in /proc")
-def test_a_killed_worker_is_replaced_and_the_weights_are_those_of_one_process(tmp_path, calm, over):
-    """SIGKILL to either worker, once each. The run ends where a run of one process ends, to rounding: no weight is 1e-5 apart."""
-    torn, plain = tmp_path / "torn", tmp_path / "plain"
-    process = begun(torn, 800)
-    over.append(process)
-    for rank in (0, 1):
+@pytest.mark.parametrize("killed", [(0,), pytest.param((1, 0, 1), marks=pytest.mark.slow)])
+def test_a_killed_worker_is_replaced_and_training_goes_on_to_the_same_bits(tmp_path, calm, over, killed):
+    """SIGKILL to these ranks, one after another. That two learn what one does is test_distribute's affair."""
+    torn, whole = tmp_path / "torn", tmp_path / "whole"
+    over.append(process := begun(torn, 200))
+    for rank in killed:
         workers = until(lambda: len(found := children(process.pid)) == 2 and found)
         before = step(torn)
         until(lambda before=before: step(torn) > before)
@@ -77,11 +80,11 @@ def test_a_killed_worker_is_replaced_and_the_weights_are_those_of_one_process(tm
     _, said = process.communicate(timeout=100)
     assert process.returncode == 0, said
     log = [json.loads(line) for line in (torn / "log.jsonl").read_text().splitlines()]
-    assert [line["workers"] for line in log if "event" in line] == [2, 2, 2]
-    words = [*COMMAND, *SHORT, "--recipe.steps", "800", "--recipe.test", "400", "--out", plain]
-    subprocess.run(words, check=True, capture_output=True)
-    assert apart(torn, plain) < 1e-5
+    assert [line["environment"]["workers"] for line in log if line.get("event") == "begin"] == [2] * (1 + len(killed))
     assert json.loads((torn / "result.json").read_text())["workers"] == 2
+    over.append(process := begun(whole, 200))
+    process.communicate(timeout=100)
+    assert apart(torn, whole) == 0
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="workers are found in /proc")
@@ -122,5 +125,5 @@ def test_the_command_torchrun_begins_workers_as_well(tmp_path, calm):
     done = subprocess.run([*torchrun, "--resume", again, "--json"], capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["workers"] == 2
-    assert apart(folder, again) < 1e-6
+    assert apart(folder, again) < 1e-5
     assert torch.equal(load_file(again / "scores.safetensors")["y"], load_file(folder / "scores.safetensors")["y"])

@@ -57,7 +57,9 @@ def torchrun(folder: Path, workers: int, save_every: float, quiet: bool, track: 
     except SignalException:
         return open_run(folder).finished
     except ChildFailedError as error:
-        raise Mistake(f"the workers died {RESTARTS + 1} times: {error.get_first_failure()[1].message}") from error
+        raise Mistake(
+            f"{folder}: workers died {RESTARTS + 1} times, why stands above. Go on with: convatlas train --resume {folder}"
+        ) from error
     if wrong := next((text for text in said.values() if text), ""):
         raise Mistake(wrong)
     return open_run(folder).finished

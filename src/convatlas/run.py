@@ -174,7 +174,7 @@ class Session:
         self.opt.load_state_dict(state["optimiser"])
         generators = state["generator"]
         if len(generators) == self.team.ranks:
-            torch.set_rng_state(generators[self.team.rank])
+            torch.set_rng_state(generators[self.team.rank].clone())  # torch reads from the beginning of the memory
         else:
             torch.set_rng_state(generator(self.run.seed, self.team.rank, state["step"]).get_state())
         self.step, self.errors, self.seconds, self.best = state["step"], state["errors"], state["seconds"], state.get("best", "")

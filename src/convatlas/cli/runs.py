@@ -50,7 +50,7 @@ def train(
     resume: Path | None = None,
     as_begun: Annotated[bool, Parameter(negative=())] = False,
     save_every: float = 20.0,
-    launch: Literal["local", "torchrun"] = "local",
+    launch: Literal["local", "torchrun", "ray"] = "local",
     workers: int = 1,
     sync_norms: Annotated[bool, Parameter(negative=())] = False,
     track: Annotated[bool, Parameter(negative=())] = False,
@@ -144,6 +144,11 @@ def trained(run: "Run", save_every: float, launch: str, workers: int, quiet: boo
             return follow(run, save_every, quiet or rank() > 0, track and rank() == 0)
     with run.alone():  # is refused here, before there are workers
         pass
+    if launch == "ray":
+        from ..cluster import train as by_ray
+
+        print(f"{run.folder / 'log.jsonl'} tells how it goes, convatlas runs {run.folder.parent} as well.", file=sys.stderr)
+        return by_ray(run.folder, workers, save_every, track)
     return by.torchrun(run.folder, workers, save_every, quiet, track, alone=launch == "local")
 
 

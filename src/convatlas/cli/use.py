@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from cyclopts import Parameter
 
@@ -72,6 +72,8 @@ def predict(
     csv: Path | None = None,
     probabilities: Annotated[bool, Flag] = False,
     offline: Annotated[bool, Flag] = False,
+    engine: Literal["local", "ray"] = "local",
+    workers: int = 1,
     json: Json = False,
 ) -> None:
     """What a trained network sees: `convatlas predict photo.jpg --model efficientnet_lite0`, or `convatlas predict RUN IMAGE...`.
@@ -97,24 +99,37 @@ def predict(
         With --csv: of file and the probability of each class.
     offline
         Do not ask the network for weights that are not here. CONVATLAS_OFFLINE=1 does the same.
+    engine
+        With --csv: "ray" for millions of pictures, also in tar shards (the extra `cluster`). The same words again do what is left.
+    workers
+        Of Ray.
     """
     from ..predict import expanded
 
-    words = list(images)
+    run, words = asked(list(images), run, model or weights)
+    if csv is None and (probabilities or engine == "ray"):
+        raise Mistake(f"{'--probabilities' if probabilities else '--engine ray'} needs --csv FILE to write to.")
+    if csv and engine == "ray":
+        problems = print_bulk(opened(run, model, weights, offline), words, csv, probabilities, workers, json)
+    else:
+        files = expanded(words, sys.stdin)
+        trained = opened(run, model, weights, offline)
+        problems = print_table(trained, files, csv, probabilities, json) if csv else print_rows(trained, files, top, json)
+    if problems:
+        sys.exit(2)
+
+
+def asked(words: list[str], run: Path | None, otherwise: str | None) -> tuple[Path | None, list[str]]:
+    """The run and the pictures that the words of predict mean, before anything takes its time. Raises Mistake."""
     if strange := [word for word in words if word.startswith("-") and word != "-"]:
         raise Mistake(f"{strange[0]} is no option of predict; see convatlas predict --help.")
-    if probabilities and csv is None:
-        raise Mistake("--probabilities needs --csv FILE to write them to.")
-    if run is None and model is None and weights is None:
+    if run is None and otherwise is None:
         if not words or not (Path(words[0]) / "recipe.json").exists():
             raise Mistake("name a network or a run: convatlas predict IMAGE... --model NAME, or convatlas predict RUN IMAGE...")
-        run = Path(words.pop(0))
+        run, words = Path(words[0]), words[1:]
     if not words:
         raise Mistake("name at least one picture, folder or pattern, or - for a list of files on the input.")
-    files = expanded(words, sys.stdin)
-    trained = opened(run, model, weights, offline)
-    if print_rows(trained, files, top, json) if csv is None else print_table(trained, files, csv, probabilities, json):
-        sys.exit(2)
+    return run, words
 
 
 def print_table(trained: "Trained", files: list[Path], csv: Path, shares: bool, json: bool) -> int:
@@ -129,6 +144,27 @@ def print_table(trained: "Trained", files: list[Path], csv: Path, shares: bool, 
     else:
         print(f"{done:,} of {len(files):,} pictures, seen by {trained.name}. Look at {csv}")
     return problems
+
+
+def print_bulk(trained: "Trained", words: list[str], csv: Path, shares: bool, workers: int, json: bool) -> int:
+    """`print_table` by Ray, and of tar shards as well."""
+    if workers < 1:
+        raise Mistake(f"--workers is {workers}; it must be at least 1.")
+    from ..bulk import Bulk, places
+    from ..cluster import predict
+
+    found, problems = places(words, sys.stdin)
+    bulk = Bulk(csv, found, shares)
+    for _ in watched(predict(bulk, trained, workers), bulk.count):
+        pass
+    problems |= bulk.finish(trained)
+    for text in problems.values():
+        complain(text)
+    if json:
+        print_json({"csv": str(csv), "pictures": len(found), "problems": len(problems)})
+    else:
+        print(f"{len(found):,} pictures, {len(problems):,} problems, seen by {trained.name}. Look at {csv}")
+    return len(problems)
 
 
 def print_rows(trained: "Trained", files: list[Path], top: int, json: bool) -> int:
