@@ -127,3 +127,11 @@ def test_the_command_torchrun_begins_workers_as_well(tmp_path, calm):
     assert json.loads(done.stdout)["workers"] == 2
     assert apart(folder, again) < 1e-5
     assert torch.equal(load_file(again / "scores.safetensors")["y"], load_file(folder / "scores.safetensors")["y"])
+
+
+def test_the_log_is_mirrored_while_it_grows(tmp_path, convatlas):
+    pytest.importorskip("tensorboard")
+    done = convatlas("train", *SHORT, "--recipe.steps", "6", "--recipe.test", "3", "--out", tmp_path / "run", "--track", "--json")
+    assert done.returncode == 0, done.stderr
+    (events,) = (tmp_path / "run" / "tensorboard").iterdir()
+    assert events.stat().st_size > 1000

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -118,7 +119,7 @@ class Looker:
 
     def __init__(self, trained: Trained, folder: Path, shares: bool, threads: int):
         torch.set_num_threads(threads)
-        self.trained, self.folder, self.shares = trained, folder, shares
+        self.trained, self.folder, self.shares = replace(trained, net=trained.net.to(here().device)), folder, shares
 
     def __call__(self, parts: dict[str, Any]) -> dict[str, Any]:
         asked = zip(parts["n"], parts["places"], strict=True)

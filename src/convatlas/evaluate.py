@@ -51,7 +51,7 @@ def answer(net: nn.Module, x: Tensor, preprocess: Preprocess, how: Protocol) -> 
     for group in together(how.views(x, preprocess.size, how.interpolation)):
         view = torch.cat(group)
         most = max(1, PIXELS // view[0, 0].numel())
-        each = torch.cat([net(laid_out(net, preprocess.normalise(part))) for part in view.split(most)])
+        each = torch.cat([net(laid_out(net, preprocess.normalise(part))).cpu() for part in view.split(most)])
         said.append(each.unflatten(0, (len(group), len(x))))
     return join(torch.cat(said), how.weights, how.scores)
 
@@ -68,7 +68,8 @@ def together(views: Iterable[Tensor]) -> Iterator[list[Tensor]]:
 
 
 def laid_out(net: nn.Module, x: Tensor) -> Tensor:
-    """x with its channels last in memory if the network's weights are; with them first, such a network would be slow."""
+    """x on the device of the network's weights, its channels last in memory if theirs are; with them first, it would be slow."""
+    x = x.to(next((p.device for p in net.parameters()), x.device))
     last = any(p.dim() == 4 and p.shape[1] > 1 and not p.is_contiguous() for p in net.parameters())
     return x.contiguous(memory_format=torch.channels_last) if last else x
 
