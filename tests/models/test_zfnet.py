@@ -4,6 +4,8 @@ import torch
 from networks import shell, sides
 from torch import nn
 
+from convatlas.data.batches import Batches
+from convatlas.data.pictures import Pictures
 from convatlas.models import build
 from convatlas.recipes import RECIPES
 from convatlas.train import fit
@@ -49,6 +51,7 @@ def test_training_scales_them_back_after_each_step():
     net = build("zfnet", num_classes=10)
     with torch.no_grad():
         net.features.conv1.conv.weight *= 30
-    batch = torch.randn(1, 3, 224, 224), torch.tensor([0])
-    list(fit(net, replace(RECIPES["lenet5_modern-mnist"], steps=1), [batch]))
+    recipe = replace(RECIPES["zfnet-imagenet"], steps=1, batch=1, crop=None, augment=())
+    picture = Pictures(torch.randint(0, 256, (1, 3, 224, 224), dtype=torch.uint8), torch.tensor([0]), ("only",))
+    list(fit(net, recipe, Batches(picture, 1, 0, recipe.preprocess)))
     assert rms(net.features.conv1.conv).max() < 0.1001

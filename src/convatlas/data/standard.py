@@ -101,8 +101,8 @@ def of_split(found: Found, split: str, folder: Path, classes: tuple[str, ...]) -
     """The pictures that their file says are of this split; none is held out, as a paper's 50,000 are 50,000."""
     rows = [i for i, entry in enumerate(found.entries) if entry.part == split]
     index = {label: i for i, label in enumerate(found.classes or classes)}
-    y = torch.tensor([index[str(found.entries[i].label)] for i in rows])
-    listed = Listed(tuple(found.entries[i].name for i in rows), y, classes, lambda i: found.get(rows[i]))
+    y = torch.tensor([index[str(entry.label)] for entry in found.entries])
+    listed = Listed(tuple(entry.name for entry in found.entries), y, classes, found.get).subset(rows)
     pictures = listed.pictures(32)
     if not rows or listed.problems:
         raise Mistake(f"{folder} does not hold all {split} pictures: {next(iter(listed.problems.values()), 'there are none')}.")

@@ -37,9 +37,10 @@ class Dense(nn.Module):
 def convolutional(net: Net) -> nn.Module:
     """The network that says of a picture of any size what `net` says of all its parts, in the mean; of one part, the same as `net`.
 
-    That is `net` itself where its last maps are averaged. Raises ValueError where the classifier is no convolution.
+    That is `net` itself where its last maps are averaged, or their largest units taken. Raises ValueError where the classifier is
+    no convolution.
     """
-    pools = [layer for layer in net.head.modules() if isinstance(layer, nn.AdaptiveAvgPool2d)]
+    pools = [layer for layer in net.head.modules() if isinstance(layer, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d)]
     if any(pool.output_size == 1 for pool in pools):
         return net
     layers = [layer for layer in net.head.modules() if not list(layer.children())]
