@@ -43,7 +43,7 @@ class Preprocess:
 
     def normalise(self, x: Tensor) -> Tensor:
         mean, std = (torch.tensor(v).view(-1, 1, 1) * 255 for v in (self.mean, self.std))
-        return (x.float() - mean) / std
+        return x.sub(mean).div_(std)
 
     def __call__(self, x: Tensor) -> Tensor:
         return self.normalise(self.place(x))
@@ -132,7 +132,7 @@ class Batches:
         rows = self.order.rows(start, self.per_block)
         at = torch.stack([rows, self.order.seen(start, self.per_block)])
         rows = rows if self.among is None else self.among[rows]
-        x = self.x[rows].float()
+        x = self.x.index_select(0, rows).float()
         for n, augment in enumerate(self.augment):
             x = augment(x, generator(self.seed, number, n), at)
         return self.preprocess.normalise(x), self.pictures.y[rows]
