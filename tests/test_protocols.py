@@ -16,7 +16,7 @@ from convatlas.protocols import PROTOCOLS, Centre, Corners, Squares, join, named
 GREY = {"mean": (0.5,), "std": (0.25,)}
 COLOUR = {"mean": (0.5, 0.4, 0.3), "std": (0.25, 0.2, 0.3)}
 VIEWS = {
-    "single view": 1, "flip": 2, "flip+shift": 6, "flip+shift2": 6, "centre": 1, "ten-crop": 10, "144-crop": 144, "dense": 2,
+    "single view": 1, "flip": 2, "shift": 3, "flip+shift": 6, "flip+shift2": 6, "centre": 1, "ten-crop": 10, "144-crop": 144, "dense": 2,
     "dense-384": 2, "multi-scale": 6, "multi-scale-256": 6, "multi-scale-384": 6, "multi-scale average": 5,
 }  # fmt: skip
 
@@ -112,11 +112,11 @@ def test_flip_and_shift_by_hand():
     def mirrored(z: Tensor) -> Tensor:
         return 0.5 * net(z) + 0.5 * net(z.flip(3))
 
-    for name, by in (("flip+shift", 1), ("flip+shift2", 2)):
+    for name, by, seen in (("shift", 1, net), ("flip+shift", 1, mirrored), ("flip+shift2", 2, mirrored)):
         z = preprocess(x)
         padded = nn.functional.pad(z, (by,) * 4, mode="reflect")
-        moved = 0.5 * mirrored(padded[:, :, :32, :32]) + 0.5 * mirrored(padded[:, :, 2 * by :, 2 * by :])
-        assert torch.allclose(scores(net, x, preprocess, protocol=name), 0.5 * mirrored(z) + 0.5 * moved, atol=1e-5)
+        moved = 0.5 * seen(padded[:, :, :32, :32]) + 0.5 * seen(padded[:, :, 2 * by :, 2 * by :])
+        assert torch.allclose(scores(net, x, preprocess, protocol=name), 0.5 * seen(z) + 0.5 * moved, atol=1e-5)
 
 
 def test_a_networks_own_size_sets_the_scale():

@@ -95,6 +95,17 @@ def test_recalibrated_norms_have_the_mean_statistics_of_their_batches():
     assert not first.training
 
 
+def test_recalibration_leaves_frozen_norms_alone():
+    recipe = replace(RECIPES["resnet20-cifar10"], steps=1, batch=8, recalibrate=1, augment=(), precision="float32", layout="plain")
+    x = torch.randint(0, 256, (16, 3, 32, 32), dtype=torch.uint8)
+    net = build("resnet20").freeze("conv2_x")
+    recalibrate(net, recipe, Batches(Pictures(x, torch.arange(16) % 10, tuple("0123456789")), 8, 0, recipe.preprocess))
+    learned = {name for name, buffer in net.named_buffers() if name.endswith("running_mean") and buffer.abs().sum() > 0}
+    norms = {name for name, _ in net.named_buffers() if name.endswith("running_mean")}
+    assert learned
+    assert learned == {name for name in norms if not name.startswith(("features.conv1", "features.conv2_x"))}
+
+
 def test_steps_count_from_one_and_carry_their_rate():
     net, recipe, batches = setting("lenet5_modern-mnist", steps=3)
     assert [(step.n, step.rate) for step in fit(net, recipe, batches)] == [(n + 1, recipe.rate(n, 3)) for n in range(3)]

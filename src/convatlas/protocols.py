@@ -218,6 +218,8 @@ PROTOCOLS = {
         source=f"{VGG} 3.2: mirror images, and nothing else of it", views=Mirrored(AsPlaced()), placed=True),
     "flip+shift": Protocol(
         source="Jordan 2024 (arXiv:2404.00498), six views", views=Mirrored(Shifted(1)), weights=SHIFTS, scores=True, placed=True),
+    "shift": Protocol(
+        source="flip+shift, without the mirror images", views=Shifted(1), weights=(0.5, 0.25, 0.25), scores=True, placed=True),
     "flip+shift2": Protocol(
         source="flip+shift, by two pixels", views=Mirrored(Shifted(2)), weights=SHIFTS, scores=True, placed=True),
     "centre": Protocol(

@@ -137,11 +137,12 @@ class Averaged:
 
 @torch.no_grad()
 def recalibrate(net: nn.Module, recipe: Recipe, batches: Batches | Crops) -> None:
-    """Batch norms take, in place of their moving averages, the mean statistics of the `recalibrate` batches after the run's last.
+    """Batch norms that learn take, in place of their moving averages, the mean statistics of the `recalibrate` batches after the run's last.
 
     That is what He et al.'s released nets have ("exact" averages), and what averaged weights need.
     """
-    norms = [layer for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)]
+    learn(net, recipe)
+    norms = [layer for layer in net.modules() if isinstance(layer, nn.BatchNorm2d) and layer.training]
     before = [layer.momentum for layer in norms]
     net.eval()
     for layer in norms:

@@ -99,8 +99,8 @@ START: dict[str, dict[str, Law | int | float]] = {
         r"weight": HE,
     },
     "speedrun_mnist": {  # filters beyond the identities, where there are any
-        r"output\.weight": normal(1 / 48),
-        r"block1\.conv1|block2\.conv1": lambda p: TORCH(p[p.shape[1] :]),
+        r"output\.weight": normal(1 / 64),
+        r"block2\.conv1|block3\.conv1": lambda p: TORCH(p[p.shape[1] :]),
         r"conv\d\.weight": lambda p: (p == torch.nn.init.dirac_(torch.empty_like(p))).float() * torch.rand(p.shape),
         r"bias": 0,
     },
