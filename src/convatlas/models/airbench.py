@@ -34,7 +34,7 @@ class Config:
 
 VARIANTS = {
     "airbench94": Config(widths=(64, 64, 256, 256, 256, 256)),
-    "speedrun_mnist": Config(widths=(16, 16, 48, 48, 64, 64), patch=3, momentum=0.08, in_channels=1, size=28),
+    "speedrun_mnist": Config(widths=(16, 16, 48, 48, 64, 64), patch=3, momentum=0.15, in_channels=1, size=28),
     "speedrun_fashion": Config(widths=(48, 48, 96, 96, 128, 128), momentum=0.15, in_channels=1, size=28),
 }
 
