@@ -137,7 +137,7 @@ class Averaged:
 
 @torch.no_grad()
 def recalibrate(net: nn.Module, recipe: Recipe, batches: Batches | Crops) -> None:
-    """Batch norms that learn take, in place of their moving averages, the mean statistics of the `recalibrate` batches after the run's last.
+    """Batch norms that learn take the mean statistics of the `recalibrate` batches after the run's last, not their moving averages.
 
     That is what He et al.'s released nets have ("exact" averages), and what averaged weights need.
     """
