@@ -133,12 +133,6 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path):
         begin(tmp_path / "file" / "run", "short", SHORT, 0)
 
 
-def test_a_protocol_that_there_is_not_is_said_before_anything_is_written(tmp_path):
-    with pytest.raises(Mistake, match="no protocol 'twelve crops'"):
-        begin(tmp_path / "run", "lenet5_modern-mnist", replace(RECIPES["lenet5_modern-mnist"], protocol="twelve crops"))
-    assert not (tmp_path / "run").exists()
-
-
 def test_a_damaged_recipe_is_named(tmp_path):
     with pytest.raises(Mistake, match="holds no run"):
         open_run(tmp_path)

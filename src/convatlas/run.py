@@ -41,7 +41,6 @@ from .mistake import Mistake
 from .models import build
 from .models.net import Net
 from .precision import careful
-from .protocols import named as known_protocol
 from .recipes import Recipe
 from .recipes.text import decode, differences, encode
 from .sets import batches, load_sets
@@ -382,7 +381,6 @@ def begin(
 
     A recipe for weights from elsewhere needs the network with these, `start`. `told` is the first line of the log.
     """
-    known_protocol(recipe.protocol)
     free(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -197,7 +197,7 @@ def tiny(name, model, size, steps):
         crop=None,
         view=None,
         prepare=None,
-        config=own if recipe.data == "mnist" else (*own, ("num_classes", 5)),
+        config=own if recipe.data in ("mnist", "fashion-mnist") else (*own, ("num_classes", 5)),
         preprocess=replace(recipe.preprocess, size=size),
         precision="float32",
         layout="plain",
@@ -221,7 +221,7 @@ def run(recipe):
 def stand_in(name):
     """The recipe with a small network that its loss fits."""
     recipe = RECIPES[name]
-    own = recipe.data == "mnist" or recipe.model.startswith("googlenet")
+    own = recipe.data in ("mnist", "fashion-mnist") or recipe.model.startswith("googlenet")
     return tiny(name, recipe.model if own else "resnet20", 64 if own and recipe.data == "imagenet" else 32, steps=2)
 
 
