@@ -34,7 +34,7 @@ def gone(run):
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     return gone(
-        begin(tmp_path_factory.mktemp("runs") / "done", "lenet5_modern-mnist", SHORT, 3, {"steps": "40", "data": "/home/ann/mnist"})
+        begin(tmp_path_factory.mktemp("runs") / "done", "lenet5_modern-mnist", SHORT, 3, {"steps": "40", "data": "/data/ann/mnist"})
     )
 
 

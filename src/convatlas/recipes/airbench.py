@@ -64,6 +64,13 @@ AIRBENCH94 = Recipe(
 )
 
 PASS = 60_000
+
+
+def descent(rate: float) -> Muon:
+    """For filters that learn at `rate` at first; the rest's rates do not change with it."""
+    return Muon(rest=SGD(momentum=0.85, decay=1e-3 / rate, nesterov=True, bias_rate=5000.0), rest_rate=0.02 / rate)
+
+
 MNIST = Recipe(
     source="ours: the same for digits, found by trial (docs/log.md)",
     model="speedrun_mnist",
@@ -71,7 +78,7 @@ MNIST = Recipe(
     steps=2 * PASS // 500,
     batch=500,
     rate=Knots(((0.0, 0.085), (1.0, 0.0))),
-    optimiser=Muon(rest=SGD(momentum=0.85, decay=1e-3 / 0.085, nesterov=True, bias_rate=5000.0), rest_rate=0.02 / 0.085),
+    optimiser=descent(0.085),
     loss=CrossEntropy(smoothing=0.1),
     augment=(Affine(translate=1.5, scale=0.1, squeeze=0.1, shear=0.2),),
     preprocess=Preprocess(size=28, mean=(0.1307,), std=(0.3081,)),
@@ -88,7 +95,7 @@ FASHION = replace(
     data="fashion-mnist",
     steps=10 * PASS // 500,
     rate=Knots(((0.0, 0.12), (1.0, 0.0))),
-    optimiser=Muon(rest=SGD(momentum=0.85, decay=1e-3 / 0.12, nesterov=True, bias_rate=5000.0), rest_rate=0.02 / 0.12),
+    optimiser=descent(0.12),
     augment=(Shift(2), AlternatingFlip()),
     preprocess=Preprocess(size=28, mean=(0.2860,), std=(0.3530,)),
     test=10 * PASS // 500,
