@@ -5,7 +5,7 @@ from typing import Protocol
 
 import torch
 from torch import Generator, Tensor
-from torch.nn.functional import affine_grid, grid_sample, pad
+from torch.nn.functional import grid_sample, pad
 
 from ..mistake import Mistake
 
@@ -187,4 +187,7 @@ class Affine:
         ], 1)  # fmt: skip
         still = draw[6] >= self.chance
         theta[still] = torch.eye(2, 3)
-        return grid_sample(x, affine_grid(theta, list(x.shape), align_corners=False), mode="bilinear", align_corners=False)
+        across, along = ((2 * torch.arange(side) + 1) / side - 1 for side in (width, height))
+        by_x, by_y, shift = theta[..., None, None].unbind(2)
+        places = (shift + by_y * along[:, None] + by_x * across).permute(0, 2, 3, 1)
+        return grid_sample(x, places, mode="bilinear", align_corners=False)

@@ -26,6 +26,7 @@ YEAR = 2024
 class Config:
     widths: tuple[int, ...]  # maps of each block's two convolutions
     patch: int = 2  # pixels a side that are whitened together
+    directions: int | None = None  # of the most variance, that are kept; None: all, as many as a patch has numbers
     momentum: float = 0.4  # share of a batch in the norms' statistics
     in_channels: int = 3
     num_classes: int = 10
@@ -34,14 +35,14 @@ class Config:
 
 VARIANTS = {
     "airbench94": Config(widths=(64, 64, 256, 256, 256, 256)),
-    "speedrun_mnist": Config(widths=(16, 16, 48, 48, 64, 64), patch=3, momentum=0.15, in_channels=1, size=28),
+    "speedrun_mnist": Config(widths=(16, 16, 48, 48, 64, 64), patch=3, directions=8, momentum=0.15, in_channels=1, size=28),
     "speedrun_fashion": Config(widths=(48, 48, 96, 96, 128, 128), momentum=0.15, in_channels=1, size=28),
 }
 
 
-def whiten(cin: int, k: int) -> nn.Conv2d:
+def whiten(cin: int, k: int, directions: int | None) -> nn.Conv2d:
     """Its filters, each direction in the space of patches and its opposite, are part of the network's state but do not learn."""
-    layer = nn.Conv2d(cin, 2 * cin * k**2, k, bias=False)
+    layer = nn.Conv2d(cin, 2 * (directions or cin * k**2), k, bias=False)
     drawn = layer.weight.detach()
     del layer.weight
     layer.register_buffer("weight", drawn)
@@ -72,7 +73,7 @@ def block(cin: int, middle: int, cout: int, momentum: float) -> nn.Sequential:
 class Airbench(Net):
     def __init__(self, cfg: Config):
         super().__init__(cfg.size)
-        first = whiten(cfg.in_channels, cfg.patch)
+        first = whiten(cfg.in_channels, cfg.patch, cfg.directions)
         self.features.whiten, self.features.gelu, c = first, nn.GELU(), first.out_channels
         for i, (middle, cout) in enumerate(zip(cfg.widths[::2], cfg.widths[1::2], strict=True), 1):
             self.features.add_module(f"block{i}", block(c, middle, cout, cfg.momentum))

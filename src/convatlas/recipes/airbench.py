@@ -33,7 +33,8 @@ class Whitening:
         weight = net.get_buffer("features.whiten.weight")
         patches = x.unfold(2, weight.shape[2], 1).unfold(3, weight.shape[3], 1).permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(0, 2)
         variance, direction = torch.linalg.eigh(patches.T @ patches / len(patches))
-        filters = (direction / (variance + self.eps).sqrt()).T.reshape(-1, *weight.shape[1:])
+        strongest = (direction / (variance + self.eps).sqrt()).T[-len(weight) // 2 :]
+        filters = strongest.reshape(-1, *weight.shape[1:])
         weight.copy_(torch.cat([filters, -filters]))
 
 
