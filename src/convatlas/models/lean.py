@@ -1,0 +1,141 @@
+"""A trained network rewritten for inference: the same function of its pictures, in fewer and cheaper steps.
+
+Each rule is an identity, up to rounding, that holds because of what these networks are made of:
+  what only learns is gone: dropout, auxiliary classifiers, stochastic depth;
+  a norm behind a convolution, or behind the pool that follows one, becomes part of its weights;
+  an average pool moves before the 1x1 convolution that it followed, which then has a fraction of the places to compute: both are
+  linear, one within maps, the other across them (DenseNet's transitions);
+  1x1 convolutions that read the same maps become one (Inception's branches; a residual block's first layer and its projection).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from copy import deepcopy
+from operator import getitem
+from typing import TypeVar
+
+import torch
+from torch import fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+
+Layer = TypeVar("Layer", bound=nn.Module)
+
+
+def lean(net: nn.Module) -> fx.GraphModule:
+    """A twin of `net` for inference alone: (N, C, H, W) to (N, classes), as `net` answers in evaluation. `net` stays as it is."""
+    copy = deepcopy(net).eval().requires_grad_(False)
+    twin = fx.GraphModule(copy, Tracer().trace(copy))
+    for rule in (drop, fold, pool_first, join):
+        rule(twin)
+    twin.delete_all_unused_submodules()
+    twin.recompile()
+    return twin
+
+
+class Tracer(fx.Tracer):
+    """Takes every convolution as one step, also those of ours that pad in their own way."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, nn.Conv2d) or super().is_leaf_module(m, module_qualified_name)
+
+
+def steps(twin: fx.GraphModule, kind: type[Layer]) -> Iterator[tuple[fx.Node, Layer]]:
+    """The steps that are layers of this kind, first to last."""
+    for node in list(twin.graph.nodes):
+        layer = layer_of(twin, node)
+        if isinstance(layer, kind):
+            yield node, layer
+
+
+def layer_of(twin: fx.GraphModule, node: fx.Node | None) -> nn.Module | None:
+    return twin.get_submodule(str(node.target)) if node is not None and node.op == "call_module" else None
+
+
+def before(node: fx.Node) -> fx.Node | None:
+    """The step whose answer this one reads, if nobody else does."""
+    source = node.all_input_nodes[0]
+    return source if len(source.users) == 1 else None
+
+
+def after(node: fx.Node) -> fx.Node | None:
+    """The step that reads what this one gives, if there is only one."""
+    return next(iter(node.users)) if len(node.users) == 1 else None
+
+
+def bypass(twin: fx.GraphModule, node: fx.Node) -> None:
+    node.replace_all_uses_with(node.all_input_nodes[0])
+    twin.graph.erase_node(node)
+
+
+def drop(twin: fx.GraphModule) -> None:
+    for kind in (nn.Dropout, nn.Identity):
+        for node, _ in steps(twin, kind):
+            bypass(twin, node)
+
+
+def fold(twin: fx.GraphModule) -> None:
+    for node, norm in steps(twin, nn.BatchNorm2d):
+        source = before(node)
+        if source is not None and isinstance(layer_of(twin, source), nn.MaxPool2d) and rising(norm):
+            source = before(source)
+        layer = layer_of(twin, source)
+        if isinstance(layer, nn.Conv2d):
+            twin.set_submodule(str(source), fuse_conv_bn_eval(layer, norm))
+        elif isinstance(layer, nn.Linear):
+            twin.set_submodule(str(source), fuse_linear_bn_eval(layer, norm))
+        else:
+            continue
+        source.target = str(source)  # pyright: ignore[reportOptionalMemberAccess]: a layer has a step
+        bypass(twin, node)
+
+
+def rising(norm: nn.BatchNorm2d) -> bool:
+    """Whether what is greatest before the norm is greatest behind it."""
+    return norm.weight is None or bool((norm.weight > 0).all())
+
+
+def pool_first(twin: fx.GraphModule) -> None:
+    for node, pool in steps(twin, nn.AvgPool2d):
+        conv = before(node)
+        if conv is None or not across(layer_of(twin, conv), (1, 1)) or pool.padding not in (0, (0, 0)):
+            continue
+        node.replace_all_uses_with(conv)
+        node.args, conv.args = conv.args, (node,)
+        conv.prepend(node)
+
+
+def across(layer: nn.Module | None, stride: tuple[int, ...]) -> bool:
+    """Whether this is a 1x1 convolution of all maps, with this stride."""
+    if not isinstance(layer, nn.Conv2d) or layer.groups > 1:
+        return False
+    return layer.kernel_size == (1, 1) and layer.stride == stride and layer.padding in ("same", "valid", (0, 0))
+
+
+def join(twin: fx.GraphModule) -> None:
+    readers: defaultdict[tuple[fx.Node, tuple[int, ...]], list[tuple[fx.Node, nn.Conv2d]]] = defaultdict(list)
+    for node, conv in steps(twin, nn.Conv2d):
+        if across(conv, conv.stride):
+            readers[node.all_input_nodes[0], conv.stride].append((node, conv))
+    for together in readers.values():
+        if len(together) > 1:
+            join_all(twin, *zip(*together, strict=True))
+
+
+def join_all(twin: fx.GraphModule, nodes: tuple[fx.Node, ...], convs: tuple[nn.Conv2d, ...]) -> None:
+    widths, name = [conv.out_channels for conv in convs], f"{nodes[0]}_joined"
+    joined = nn.Conv2d(convs[0].in_channels, sum(widths), 1, convs[0].stride, bias=False)  # pyright: ignore[reportArgumentType]
+    joined.weight = nn.Parameter(torch.cat([conv.weight for conv in convs]), requires_grad=False)
+    biases = [conv.weight.new_zeros(conv.out_channels) if conv.bias is None else conv.bias for conv in convs]
+    joined.bias = nn.Parameter(torch.cat(biases), requires_grad=False)
+    twin.add_submodule(name, joined)
+    rectified = [step for step in map(after, nodes) if step is not None and isinstance(layer_of(twin, step), nn.ReLU)]
+    with twin.graph.inserting_before(min(nodes)):
+        whole = twin.graph.call_module(name, nodes[0].args)
+        if len(rectified) == len(nodes):
+            whole, nodes = twin.graph.call_module(str(rectified[0].target), (whole,)), (*nodes, *rectified)
+        parts = twin.graph.call_function(torch.split, (whole, widths, 1))
+        answers = [twin.graph.call_function(getitem, (parts, i)) for i in range(len(convs))]
+    for node, answer in zip(nodes[-len(convs) :], answers, strict=True):
+        node.replace_all_uses_with(answer)
+    for node in reversed(nodes):
+        twin.graph.erase_node(node)
