@@ -60,6 +60,7 @@ ARROWS = {
         "trained",
         "predict",
     },
+    "inference": {"models"},
     "watch": {"run", "track"},
     "launch": {"mistake", "distribute", "run", "watch"},
     "bulk": {"mistake", "disk", "data", "predict", "trained"},

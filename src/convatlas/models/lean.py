@@ -2,6 +2,7 @@
 
 Each rule is an identity, up to rounding, that holds because of what these networks are made of:
   what only learns is gone: dropout, auxiliary classifiers, stochastic depth;
+  LeNet-5's subsampling and its third layer, which has a kernel for some pairs of maps only, are convolutions;
   a norm behind a convolution, or behind the pool that follows one, becomes part of its weights;
   an average pool moves before the 1x1 convolution that it followed, which then has a fraction of the places to compute: both are
   linear, one within maps, the other across them (DenseNet's transitions);
@@ -15,21 +16,42 @@ from operator import getitem
 from typing import TypeVar
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+
+from .lenet import Subsample, TableConv2d
 
 Layer = TypeVar("Layer", bound=nn.Module)
 
 
 def lean(net: nn.Module) -> fx.GraphModule:
     """A twin of `net` for inference alone: (N, C, H, W) to (N, classes), as `net` answers in evaluation. `net` stays as it is."""
-    copy = deepcopy(net).eval().requires_grad_(False)
+    copy = convolutional(deepcopy(net).eval()).requires_grad_(False)
     twin = fx.GraphModule(copy, Tracer().trace(copy))
     for rule in (drop, fold, pool_first, join):
         rule(twin)
     twin.delete_all_unused_submodules()
     twin.recompile()
     return twin
+
+
+def convolutional(net: nn.Module) -> nn.Module:
+    """`net`, its layers that are convolutions by another name exchanged for these, in place."""
+    for name, layer in list(net.named_modules()):
+        if isinstance(layer, Subsample):
+            maps = len(layer.coefficient)
+            net.set_submodule(name, convolution(layer.coefficient.view(-1, 1, 1, 1).expand(maps, 1, 2, 2), layer.bias, 2, maps))
+        elif isinstance(layer, TableConv2d):
+            net.set_submodule(name, convolution(layer.full(), layer.bias))
+    return net
+
+
+def convolution(weight: Tensor, bias: Tensor, stride: int | tuple[int, ...] = 1, groups: int = 1) -> nn.Conv2d:
+    """One with these weights, without padding, that does not learn."""
+    cout, cin, *k = weight.shape
+    layer = nn.Conv2d(cin * groups, cout, (k[0], k[1]), stride, groups=groups, device="meta")  # pyright: ignore[reportArgumentType]
+    layer.weight, layer.bias = (nn.Parameter(part.detach().contiguous(), requires_grad=False) for part in (weight, bias.flatten()))
+    return layer
 
 
 class Tracer(fx.Tracer):
@@ -123,11 +145,8 @@ def join(twin: fx.GraphModule) -> None:
 
 def join_all(twin: fx.GraphModule, nodes: tuple[fx.Node, ...], convs: tuple[nn.Conv2d, ...]) -> None:
     widths, name = [conv.out_channels for conv in convs], f"{nodes[0]}_joined"
-    joined = nn.Conv2d(convs[0].in_channels, sum(widths), 1, convs[0].stride, bias=False)  # pyright: ignore[reportArgumentType]
-    joined.weight = nn.Parameter(torch.cat([conv.weight for conv in convs]), requires_grad=False)
     biases = [conv.weight.new_zeros(conv.out_channels) if conv.bias is None else conv.bias for conv in convs]
-    joined.bias = nn.Parameter(torch.cat(biases), requires_grad=False)
-    twin.add_submodule(name, joined)
+    twin.add_submodule(name, convolution(torch.cat([conv.weight for conv in convs]), torch.cat(biases), convs[0].stride))
     rectified = [step for step in map(after, nodes) if step is not None and isinstance(layer_of(twin, step), nn.ReLU)]
     with twin.graph.inserting_before(min(nodes)):
         whole = twin.graph.call_module(name, nodes[0].args)

@@ -94,10 +94,11 @@ class TableConv2d(nn.Module):
         self.bias = nn.Parameter(torch.empty(len(table)))
         self.register_buffer("pairs", torch.tensor([cin * i + int(j) for i, maps in enumerate(table) for j in maps]))
 
+    def full(self) -> Tensor:
+        return self.weight.new_zeros(self.shape).flatten(0, 1).index_copy(0, self.pairs, self.weight).view(self.shape)
+
     def forward(self, x: Tensor) -> Tensor:
-        cout, cin, k, _ = self.shape
-        full = self.weight.new_zeros(cout * cin, k, k).index_copy(0, self.pairs, self.weight)
-        return conv2d(x, full.view(self.shape), self.bias)
+        return conv2d(x, self.full(), self.bias)
 
 
 class RBF(nn.Module):
@@ -163,8 +164,7 @@ class LeNet5(Net):
         self.features.C3 = squashed(conv=TableConv2d(6, TABLE_I, 5))
         self.features.S4 = squashed(pool=Subsample(16))
         self.features.C5 = squashed(conv=nn.Conv2d(16, 120, 5))
-        self.head = nn.Sequential()
-        self.head.flatten = nn.Flatten()
+        self.head = nn.Sequential(OrderedDict(flatten=nn.Flatten()))
         self.head.F6 = squashed(linear=nn.Linear(units(cfg), 84))
         self.head.output = RBF(codes(cfg.num_classes))
         start(self)
@@ -210,8 +210,7 @@ class LeNet5Modern(Net):
         self.features.C3 = nn.Sequential(nn.Conv2d(6, 16, 5), act())
         self.features.S4 = pool(2)
         self.features.C5 = nn.Sequential(nn.Conv2d(16, 120, 5), act())
-        self.head = nn.Sequential()
-        self.head.flatten = nn.Flatten()
+        self.head = nn.Sequential(OrderedDict(flatten=nn.Flatten()))
         self.head.F6 = nn.Sequential(nn.Linear(units(cfg), 84), act())
         self.head.output = nn.Linear(84, cfg.num_classes)
 

@@ -1,0 +1,52 @@
+"""A lean twin in plain PyTorch: what is left to gain without another engine.
+
+Maps lie with their channels together (channels_last), which oneDNN's kernels want. Local response normalisation, seven passes over
+the maps in torch, becomes a 1x1 convolution of their squares by a band of ones, and three passes.
+"""
+
+import torch
+from torch import Tensor, fx, nn
+
+from ..models.lean import steps
+
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+class Plain:
+    """(N, C, H, W) float32 to (N, classes) float32, computed in `precision`."""
+
+    def __init__(self, twin: fx.GraphModule, precision: str):
+        self.type = TYPES[precision]
+        self.net = banded(twin).to(self.type).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]: its types lack it
+
+    @torch.inference_mode()
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.net(x.to(self.type, memory_format=torch.channels_last)).float()
+
+
+def banded(twin: fx.GraphModule) -> fx.GraphModule:
+    """`twin`, its response normalisations computed by a convolution, in place."""
+    for node, layer in steps(twin, nn.LocalResponseNorm):
+        twin.set_submodule(str(node.target), Banded(layer))
+    return twin
+
+
+class Banded(nn.Module):
+    """nn.LocalResponseNorm: x / (k + alpha / size * the sum of x^2 over `size` maps around each) ^ beta."""
+
+    def __init__(self, norm: nn.LocalResponseNorm):
+        super().__init__()
+        self.norm = norm
+        self.band = torch.empty(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        size, beta = self.norm.size, self.norm.beta
+        if len(self.band) != x.shape[1] or self.band.dtype != x.dtype:
+            maps = torch.arange(x.shape[1])
+            first = maps[:, None] - size // 2
+            self.band = ((first <= maps) & (maps < first + size)).to(x.dtype)[:, :, None, None] * (self.norm.alpha / size)
+        u = torch.conv2d(x.square(), self.band).add_(self.norm.k)
+        if beta == 0.75:  # everybody's
+            root = u.rsqrt_()
+            return root.sqrt().mul_(root).mul_(x)
+        return u.pow_(-beta).mul_(x)

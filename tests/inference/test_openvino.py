@@ -1,0 +1,48 @@
+"""The twin in OpenVINO against the network itself."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_plain import BOUNDS, apart
+
+from convatlas.models import MODELS, build
+from convatlas.models.lean import lean
+
+pytest.importorskip("openvino", reason="the extra `fast` is not installed")
+
+from convatlas.inference.openvino import Compiled, convert
+
+QUICK = ("lenet5", "alexnet_owt", "googlenet", "resnet20", "densenet_40_12", "efficientnet_lite0")
+NAMED = ("alexnet", "zfnet", "vgg16", "resnet18", "resnet50", "resnet152", "densenet121", "mobilenet_v1", "mobilenet_v2", "squeezenet1_1",
+         "efficientnet_b0", "xception", "se_resnet18", "preresnet110", "mobilenet_v3_small")  # fmt: skip
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in NAMED)])
+def test_the_twin_is_equal(name):
+    net = build(name).eval()
+    x = torch.randn(3, MODELS[name][1].in_channels, net.size, net.size)
+    model = convert(lean(net), x.shape[1:])
+    for precision, bound in BOUNDS.items():
+        found = Compiled(model, precision, chunk=2, streams=2, threads=1)(x.numpy())
+        assert apart(torch.from_numpy(found), net(x)) < bound, precision
+
+
+@pytest.fixture(scope="module")
+def small():
+    torch.manual_seed(0)
+    net = build("resnet20", num_classes=7).eval()
+    return net, convert(lean(net), (3, 64, 48))
+
+
+@settings(deadline=None, max_examples=30)
+@given(count=st.integers(0, 9), chunk=st.integers(1, 5), streams=st.integers(1, 3), strided=st.booleans())
+@torch.no_grad()
+def test_whatever_the_number_the_chunks_and_the_streams(small, count, chunk, streams, strided):
+    net, model = small
+    x = torch.randn(count, 3, 64, 48)
+    x = x.contiguous(memory_format=torch.channels_last) if strided else x
+    found = torch.from_numpy(Compiled(model, "fp32", chunk, streams, threads=1)(x.numpy()))
+    torch.testing.assert_close(found, net(x), rtol=1e-4, atol=1e-5)
+    assert count == 0 or net(x).abs().max() > 0.1
