@@ -24,11 +24,10 @@ from torch.nn import functional as F
 
 from convatlas.data import source
 from convatlas.intervals import over_seeds
-from convatlas.machine import environment
+from convatlas.machine import environment, keep_memory
 from convatlas.recipes import RECIPES
 from convatlas.recipes.cifar import CIFAR
 from convatlas.run import begin
-from convatlas.train import keep_memory
 
 OUT = Path(__file__).parent.parent / "results" / "bench" / "speedrun.json"
 PASSES, BATCH, WHITENED = 8, 2000, 3  # the whitening layer's bias learns for the first three passes

@@ -28,7 +28,7 @@ ARROWS = {
     "diagram": {"mistake", "disk", "models", "analysis"},
     "recipes": {"mistake", "models", "data"},
     "precision": set(),
-    "train": {"models", "recipes", "data"},
+    "train": {"models", "recipes", "data", "machine"},
     "intervals": set(),
     "protocols": {"mistake", "models"},
     "evaluate": {"data", "intervals", "protocols"},
@@ -60,7 +60,7 @@ ARROWS = {
         "trained",
         "predict",
     },
-    "inference": {"models"},
+    "inference": {"mistake", "disk", "machine", "models"},
     "watch": {"run", "track"},
     "launch": {"mistake", "distribute", "run", "watch"},
     "bulk": {"mistake", "disk", "data", "predict", "trained"},
@@ -73,7 +73,7 @@ ARROWS = {
     | {"compare", "track", "sets", "settle", "packed", "hub", "finetune", "protocols", "ensemble"}
     | {"launch", "distribute", "cluster", "bulk", "intervals"},
     "__main__": {"cli"},
-    "__init__": {"analysis", "models", "recipes", "run", "train", "trained", "weights"},
+    "__init__": {"analysis", "inference", "models", "recipes", "run", "train", "trained", "weights"},
 }
 
 

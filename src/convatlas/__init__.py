@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .analysis import analyse as analyse
+    from .inference import fast as fast
     from .models import MODELS as MODELS
     from .models import build as build
     from .recipes import RECIPES as RECIPES
@@ -22,10 +23,11 @@ NAMES = {
     "analyse": "analysis",
     "begin": "run",
     "build": "models",
+    "fast": "inference",
     "fit": "train",
     "load": "trained",
 }
-__all__ = ["MODELS", "RECIPES", "Recipe", "adopt", "analyse", "begin", "build", "fit", "load"]
+__all__ = ["MODELS", "RECIPES", "Recipe", "adopt", "analyse", "begin", "build", "fast", "fit", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,14 +1,18 @@
-"""What a measurement depends on besides what is measured."""
+"""The machine: what a measurement depends on besides what is measured, and how its memory is kept."""
 
+import ctypes
 import os
 import platform
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # of glibc's malloc.h
 
 
 def environment() -> dict[str, Any]:
@@ -46,3 +50,16 @@ def processor() -> str:
     except OSError:
         names = []
     return names[0].split(":", 1)[1].strip() if names else platform.processor() or platform.machine()
+
+
+def keep_memory() -> None:
+    """Lets glibc keep the memory of a step for the next one, for as long as the process lives; other systems' allocators are left alone.
+
+    By default each large map is given back to the system and its pages are asked for anew: a fifth of a step of ResNet-20.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    for option, value in ((M_MMAP_THRESHOLD, 1 << 30), (M_TRIM_THRESHOLD, (1 << 31) - 1), (M_TOP_PAD, 1 << 26)):
+        if mallopt is not None:
+            mallopt(option, value)

@@ -1,7 +1,5 @@
 """The training loop: one, for every recipe. It yields after each step; what to do then is the caller's business."""
 
-import ctypes
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
@@ -14,10 +12,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from .data.batches import Batches, generator
 from .data.crops import Crops
+from .machine import keep_memory
 from .models.net import Net
 from .recipes import Average, Recipe
-
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # of glibc's malloc.h
 
 
 @dataclass(frozen=True)
@@ -161,19 +158,6 @@ def learn(net: nn.Module, recipe: Recipe) -> None:
         for layer in net.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.eval()
-
-
-def keep_memory() -> None:
-    """Lets glibc keep the memory of a step for the next one, for as long as the process lives; other systems' allocators are left alone.
-
-    By default each large map is given back to the system and its pages are asked for anew: a fifth of a step of ResNet-20.
-    """
-    if sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    for option, value in ((M_MMAP_THRESHOLD, 1 << 30), (M_TRIM_THRESHOLD, (1 << 31) - 1), (M_TOP_PAD, 1 << 26)):
-        if mallopt is not None:
-            mallopt(option, value)
 
 
 @contextmanager

@@ -1,0 +1,93 @@
+"""How a twin may run, which way is the fastest here, and what was found the last time."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from statistics import median
+
+import torch
+from torch import Tensor
+
+from ..disk import cache_folder, whole
+from ..machine import processor
+
+CHUNKS = (1, 2, 4, 8)
+SLOW = 1.25  # times the fastest: not tried any more
+SECONDS = 0.5  # of each way's runs, but for those that take longer: then `ROUNDS`
+ROUNDS = 3
+
+Way = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """By which engine ("plain" or "openvino"), in which precision, in chunks of how many pictures and on how many streams."""
+
+    engine: str
+    precision: str
+    chunk: int
+    streams: int = 1
+
+
+def first_plans(precisions: Iterable[str], batch: int) -> list[Plan]:
+    """Each engine that is installed in each precision, the batch as a whole."""
+    engines = ["plain", *(["openvino"] if installed("openvino") else [])]
+    return [Plan(engine, precision, batch) for precision in precisions for engine in engines]
+
+
+def finer(plan: Plan, batch: int, threads: int) -> list[Plan]:
+    """The same with the batch in chunks, each of which all threads work at together, or each one alone."""
+    if plan.engine == "plain":
+        return []
+    return [Plan(plan.engine, plan.precision, n, streams) for n in CHUNKS if n < batch for streams in {1, min(threads, -(-batch // n))}]
+
+
+def race(ways: dict[Plan, Way], x: Tensor) -> dict[Plan, float]:
+    """Seconds that each way takes with `x`, the median of runs that take turns; of a way that falls behind, fewer."""
+    took: dict[Plan, list[float]] = {plan: [] for plan in ways}
+    left = list(ways)
+    for plan in left:
+        ways[plan](x)  # sets things up
+    begun = time.perf_counter()
+    while len(took[left[0]]) < ROUNDS or time.perf_counter() - begun < SECONDS * len(left):
+        for plan in left:
+            start = time.perf_counter()
+            ways[plan](x)
+            took[plan].append(time.perf_counter() - start)
+        best = min(min(took[plan]) for plan in left)
+        left = [plan for plan in left if min(took[plan]) <= SLOW * best]
+    return {plan: median(times) for plan, times in took.items()}
+
+
+def key(*words: object) -> str:
+    """Of what a choice depends on: these, the processor, the threads and the engines' versions."""
+    engines = {name: version(name) for name in ("torch", "openvino") if installed(name)}
+    text = json.dumps([*map(str, words), processor(), torch.get_num_threads(), engines])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def recall(key: str) -> Plan | None:
+    """What was chosen last time; None where nothing was, or where it cannot be read."""
+    try:
+        return Plan(**json.loads((cache_folder("fast") / f"{key}.json").read_text())["plan"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def remember(key: str, plan: Plan, seconds: dict[Plan, float]) -> None:
+    folder = cache_folder("fast")
+    folder.mkdir(parents=True, exist_ok=True)
+    tried = [{**asdict(other), "seconds": took} for other, took in sorted(seconds.items(), key=lambda item: item[1])]
+    with whole(folder / f"{key}.json") as draft:
+        draft.write_text(json.dumps({"plan": asdict(plan), "tried": tried}, indent=1) + "\n")
