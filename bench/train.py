@@ -8,11 +8,8 @@ Writes results/bench/train.json. Run it on an idle machine: python bench/train.p
 
 import argparse
 import json
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from turns import work, worker
 
 from convatlas.data.batches import Preprocess
 from convatlas.machine import environment
@@ -125,49 +123,14 @@ def count(net: nn.Module) -> dict[str, object]:
     return {"parameters": sum(p.numel() for p in net.parameters())}
 
 
-def work(steps: Iterator[object]) -> None:
-    """Says what is trained; then takes as many steps as each line that it reads wants, and says the seconds of one."""
-
-    def seconds(n: int) -> float:
-        begun = time.perf_counter()
-        for _ in range(n):
-            next(steps)
-        return (time.perf_counter() - begun) / n
-
-    about = next(steps)
-    seconds(1)  # sets things up
-    say(about)
-    for line in sys.stdin:
-        say(seconds(int(line)))
-
-
-def say(what: object) -> None:
-    print(json.dumps(what), flush=True)
-
-
-@contextmanager
-def worker(side: str, model: str, threads: int) -> Iterator[Callable[[int | None], object]]:
-    """A process that is asked by a call: for a number of steps, or None for what it says of itself."""
-    words = [sys.executable, __file__, model, "--side", side, "--threads", str(threads)]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-
-        def ask(n: int | None) -> object:
-            if n is not None:
-                process.stdin.write(f"{n}\n")
-                process.stdin.flush()
-            line = process.stdout.readline()
-            if not line:
-                raise SystemExit(f"the process that trains {model} by {side} has ended: see above")
-            return json.loads(line)
-
-        yield ask
-        process.stdin.close()
+def side(name: str, model: str, threads: int) -> tuple[str, ...]:
+    return (__file__, model, "--side", name, "--threads", str(threads))
 
 
 def measure(model: str, row: Row, rounds: int, threads: int) -> dict[str, object]:
-    with worker("plain", model, threads) as one:
+    with worker(*side("plain", model, threads)) as one:
         theirs = one(None)  # only then the other begins, for it finds out what is fastest
-        with worker("ours", model, threads) as other:
+        with worker(*side("ours", model, threads)) as other:
             own = other(None)
             assert theirs["parameters"] == own["parameters"], f"{model} is not what {row.library} has: {theirs}, {own}"
             turns = [max(1, round(TURN / ask(1))) for ask in (one, other)]
