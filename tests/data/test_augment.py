@@ -7,12 +7,13 @@ from torchvision.transforms import RandomErasing
 
 from convatlas.data.augment import Affine, AlternatingFlip, Crop, Cutout, Erase, Flip, Shift
 from convatlas.data.batches import generator
+from convatlas.data.sound import SpecAugment
 from convatlas.mistake import Mistake
 
 FILL = (125.3, 122.9, 113.8)
 EVERY = (
     Shift(2, fill=FILL), Shift(2, reflect=True), Flip(), AlternatingFlip(), Cutout(5), Erase(chance=0.9), Erase(chance=0.9, fill=FILL),
-    Crop(7), Affine(translate=2, scale=0.1, squeeze=0.1, shear=0.2, rotate=0.1),
+    Crop(7), Affine(translate=2, scale=0.1, squeeze=0.1, shear=0.2, rotate=0.1), SpecAugment(),
 )  # fmt: skip
 
 

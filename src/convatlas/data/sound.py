@@ -147,7 +147,7 @@ class SpecAugment:
     bands: int = 2
     high: int = 8
 
-    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, x: Tensor, generator: Generator, at: Tensor | None = None) -> Tensor:
         n, rows, columns = len(x), x.shape[2], x.shape[3]
         across = stripes(n, columns, self.times, self.wide, generator)[:, None, None, :]
         down = stripes(n, rows, self.bands, self.high, generator)[:, None, :, None]
