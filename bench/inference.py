@@ -4,6 +4,7 @@ Each way has a process of its own; they take turns, and what counts is the media
 in float32, and those that compute products in bfloat16 (`auto` may choose either). Pictures are noise, normalised, and in memory. Where
 torchvision has no such network, the peers' engines run ours, as it stands.
 Writes results/bench/inference.json. Run it on an idle machine: python bench/inference.py [MODEL...] [--batch 1,32]
+Needs openvino, onnxruntime and onnxscript.
 
 The ways of peers: `eager` and `openvino` and `onnxruntime` are a network handed over as their pages' first example has it; the others
 are tuned: `channels last` with an allocator that keeps its memory, `compile` with frozen weights, `openvino streams` a picture at a time
@@ -16,10 +17,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,16 +42,10 @@ THEIRS = {  # torchvision's names; of the others it has none
 }  # fmt: skip
 
 
-class Side(NamedTuple):
-    precision: str
-    tuned: bool
-
-
-SIDES = {
-    "eager": Side("fp32", False), "channels last": Side("fp32", True), "compile": Side("fp32", True), "onnxruntime": Side("fp32", False),
-    "openvino": Side("fp32", False), "openvino streams": Side("fp32", True), "ours": Side("fp32", True),
-    "channels last bf16": Side("bf16", True), "compile bf16": Side("bf16", True), "openvino bf16": Side("bf16", False),
-    "openvino streams bf16": Side("bf16", True), "ours bf16": Side("bf16", True),
+SIDES = {  # and their precision
+    "eager": "fp32", "channels last": "fp32", "compile": "fp32", "onnxruntime": "fp32", "openvino": "fp32", "openvino streams": "fp32",
+    "ours": "fp32", "channels last bf16": "bf16", "compile bf16": "bf16", "openvino bf16": "bf16", "openvino streams bf16": "bf16",
+    "ours bf16": "bf16",
 }  # fmt: skip
 
 Way = Callable[[], object]
@@ -65,13 +62,12 @@ def network(model: str) -> nn.Module:
 
 def way(side: str, model: str, batch: int) -> Way:
     """What answers one batch, set up."""
-    precision, size = SIDES[side].precision, build(model).size if model in SIZED else 224
+    precision, size = SIDES[side], build(model).size
     x = torch.randn(batch, 3, size, size)
     if side.startswith("ours"):
         import convatlas
 
-        twin = convatlas.fast(build(model).eval(), precision, batch)
-        return lambda: twin(x)
+        return partial(convatlas.fast(build(model).eval(), precision, batch), x)
     net = network(model)
     if side == "eager":
         return lambda: net(x)
@@ -88,9 +84,6 @@ def way(side: str, model: str, batch: int) -> Way:
         inductor.freezing = True
         net = torch.compile(net)
     return lambda: net(x)
-
-
-SIZED = ("alexnet",)
 
 
 def by_openvino(net: nn.Module, x: torch.Tensor, precision: str, streams: bool) -> Way:
@@ -134,27 +127,29 @@ def by_onnxruntime(net: nn.Module, x: torch.Tensor) -> Way:
 def answers(side: str, model: str, batch: int) -> Iterator[object]:
     with torch.inference_mode():
         ask = way(side, model, batch)
-        plan = getattr(ask, "plan", None)
-        yield {"plan": str(plan)}
+        yield asdict(ask.func.plan) if isinstance(ask, partial) else {}
         while True:
             yield ask()
 
 
 def measure(model: str, batch: int, sides: list[str], rounds: int, threads: int) -> dict[str, Any]:
     with ExitStack() as stack:
-        asked = {}
+        asked, plans = {}, {}
         for side in sides:
             asked[side] = stack.enter_context(worker(__file__, model, "--batch", str(batch), "--side", side, "--threads", str(threads)))
-            asked[side](None)  # only then the next begins, for some find out what is fastest
+            plans[side] = asked[side](None)  # only then the next begins, for some find out what is fastest
         turns = {side: max(1, round(TURN / ask(1))) for side, ask in asked.items()}
         took = {side: [] for side in sides}
         for _ in range(rounds):
             for side, ask in asked.items():
                 took[side].append(ask(turns[side]))
-    rows = {side: {"ms": round(1e3 * median(times), 3), "ms_each": [round(1e3 * t, 3) for t in times]} for side, times in took.items()}
+    rows = {
+        side: {**plans[side], "ms": round(1e3 * median(times), 3), "ms_each": [round(1e3 * t, 3) for t in times]}
+        for side, times in took.items()
+    }
     found = {"model": model, "batch": batch, "sides": rows}
     for ours, precision in (("ours", "fp32"), ("ours bf16", "bf16")):
-        peers = [side for side in sides if not side.startswith("ours") and SIDES[side].precision == precision]
+        peers = [side for side in sides if not side.startswith("ours") and SIDES[side] == precision]
         if ours in sides and peers:
             best = min(peers, key=lambda side: rows[side]["ms"])
             found[precision] = {"best_peer": best, "ratio": round(rows[best]["ms"] / rows[ours]["ms"], 3)}

@@ -27,6 +27,13 @@ def test_the_fastest_twin_answers_as_the_network(net, alone, precision):
         assert apart(fast(x), net(x)) < BOUNDS[fast.plan.precision]
 
 
+def test_the_network_stays_as_it_is(net, alone):
+    net.train()
+    convatlas.fast(net, "fp32")
+    assert net.training
+    assert all(layer.training for layer in net.modules())
+
+
 def test_the_choice_is_remembered_until_something_changes(net, alone):
     first = convatlas.fast(net, batch=2)
     again = convatlas.fast(net, batch=2)

@@ -47,7 +47,7 @@ def fast(net: nn.Module, precision: str = "auto", batch: int = 1, size: int | No
     if precision not in ("auto", *BOUNDS):
         raise Mistake(f"no precision {precision!r}; there are: auto, {', '.join(BOUNDS)}.")
     keep_memory()
-    net.eval()
+    net = deepcopy(net).eval() if net.training else net
     shape = (channels(net), *2 * (size or getattr(net, "size", 224),))
     engines = Engines(lean(net), shape)
     weights = [tuple(p.shape) for p in engines.twin.parameters()]
