@@ -26,8 +26,7 @@ from convatlas.machine import environment
 from convatlas.models import build
 from convatlas.recipes import RECIPES
 from convatlas.recipes.cifar import MEAN, STD
-from convatlas.run import in_layout
-from convatlas.train import fit, machine
+from convatlas.train import fit, in_layout, machine
 
 OUT = Path(__file__).parent.parent / "results" / "bench" / "pipeline.json"
 RECIPE = RECIPES["resnet20-cifar10"]

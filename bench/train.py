@@ -28,8 +28,7 @@ from convatlas.models.googlenet import Auxiliary
 from convatlas.precision import careful, choose
 from convatlas.recipes import Recipe, Steps
 from convatlas.recipes.optimisers import SGD
-from convatlas.run import in_layout
-from convatlas.train import backward, fit, machine
+from convatlas.train import backward, fit, in_layout, machine
 
 OUT = Path(__file__).parent.parent / "results" / "bench" / "train.json"
 TURN = 1.0  # seconds that a turn takes at least

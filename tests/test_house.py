@@ -39,7 +39,7 @@ ARROWS = {
     "distribute": {"mistake"},
     "machine": set(),
     "run": {"mistake", "disk", "models", "data", "precision", "recipes", "sets", "train", "evaluate", "metrics", "distribute", "machine"},
-    "finetune": {"mistake", "disk", "models", "data", "recipes", "sets", "settle", "intervals", "probe", "run"},
+    "finetune": {"mistake", "disk", "models", "data", "recipes", "sets", "settle", "intervals", "probe", "run", "train"},
     "download": {"mistake", "disk"},
     "pretrained": {"mistake", "disk", "models", "data", "catalogue", "weights", "download"},
     "packed": {"mistake", "disk", "models", "data", "protocols", "recipes", "weights", "download", "run"},

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 import convatlas
+from convatlas.data.rest import Rest
 from convatlas.disk import whole
 from convatlas.mistake import Mistake
 from convatlas.recipes import RECIPES
@@ -92,6 +93,23 @@ def test_a_run_stopped_at_any_step_goes_on_to_the_same_bits(done, tmp_path):
         assert timeless[0] == timeless[1]
 
 
+def test_a_run_in_which_pictures_rest_goes_on_to_the_same_bits(tmp_path):
+    recipe = replace(SHORT, steps=75, test=75, batch=1500, rest=Rest(share=0.4, start=0.0))  # 24 steps, 40 steps, and a third pass
+    done = finished(tmp_path / "done", recipe)
+    for at in (10, 24, 70):
+        run = begin(tmp_path / str(at), "short", recipe, 0)
+        for progress in run.go(save_every=0.0):
+            if progress.step >= at:
+                run.stop()
+        resumed = open_run(run.folder)
+        assert at <= read_state(run.folder)["step"] < 75
+        for _ in resumed.go():
+            pass
+        assert same(done.folder, resumed.folder)
+    assert read_state(done.folder)["order"]["pass"] == 2
+    assert not same(done.folder, finished(tmp_path / "without", replace(recipe, rest=None)).folder)
+
+
 def test_a_checkpoint_holds_nothing_but_plain_values_and_tensors(done):
     state = torch.load(done.folder / "state.pt", weights_only=True)
     assert state.keys() == {
@@ -99,6 +117,7 @@ def test_a_checkpoint_holds_nothing_but_plain_values_and_tensors(done):
         "averaged",
         "optimiser",
         "generator",
+        "order",
         "step",
         "errors",
         "seconds",

@@ -25,9 +25,10 @@ from .models.net import Net
 from .probe import Linear, embeddings, train_linear
 from .recipes import Cosine, CrossEntropy, Recipe, Tuning
 from .recipes.optimisers import AdamW
-from .run import Run, begin, free, in_layout, open_run
+from .run import Run, begin, free, open_run
 from .sets import Sets, batches, class_weights, load_sets
 from .settle import fastest
+from .train import in_layout
 
 SOURCE = "ours: a linear classifier on the features, then all layers from there, early ones slower"
 FEW = 5000  # pictures; with fewer, batch norms keep the statistics that they came with

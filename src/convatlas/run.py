@@ -44,7 +44,7 @@ from .precision import careful
 from .recipes import Recipe
 from .recipes.text import decode, differences, encode
 from .sets import batches, load_sets
-from .train import Averaged, Step, fit, machine, recalibrate
+from .train import Averaged, Step, fit, in_layout, machine, recalibrate
 
 LOG_LINES = 400  # of the loss, in a whole run
 
@@ -172,6 +172,7 @@ class Session:
             self.average.net.load_state_dict(load_file(self.run.folder / f"average-{state['step']}.safetensors"))
             self.average.count = state["averaged"]
         self.opt.load_state_dict(state["optimiser"])
+        self.batches.order.restore(state.get("order", {}))
         generators = state["generator"]
         if len(generators) == self.team.ranks:
             torch.set_rng_state(generators[self.team.rank].clone())  # torch reads from the beginning of the memory
@@ -206,6 +207,7 @@ class Session:
             "averaged": self.average.count if self.average else 0,
             "optimiser": self.opt.state_dict(),
             "generator": generators,
+            "order": self.batches.order.state(),
             **{key: getattr(self, key) for key in ("step", "errors", "seconds", "loss", "summed", "losses", "best")},
         }
         packed = BytesIO()
@@ -347,10 +349,6 @@ class Session:
         path = self.run.folder / "log.jsonl"
         with named(path), path.open("a") as file:
             file.write(json.dumps(line) + "\n")
-
-
-def in_layout(net: Net, recipe: Recipe) -> Net:
-    return net.to(memory_format=torch.channels_last) if recipe.layout == "channels_last" else net
 
 
 def write_weights(path: Path, net: nn.Module, model: str) -> None:

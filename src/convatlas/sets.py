@@ -1,6 +1,7 @@
 """Which pictures a run learns from, which it is watched by and which it is judged by."""
 
 from dataclasses import dataclass, field, replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from .data.crops import Crops
 from .data.listed import Listed, opened
 from .data.pictures import Pictures
 from .data.report import refuse, report
+from .data.rest import Resting
 from .distribute import Team
 from .mistake import Mistake
 from .recipes import Recipe, Tuning, View
@@ -86,7 +88,13 @@ def on_disk(recipe: Recipe) -> Sets:
 
 def batches(recipe: Recipe, sets: Sets, seed: int, team: Team = ALONE) -> Batches | Crops:
     """The endless row of batches that a run with this seed learns from, or of several processes this one."""
-    share = {"rank": team.rank, "ranks": team.ranks, "device": team.device}
+    share: dict[str, Any] = {"rank": team.rank, "ranks": team.ranks, "device": team.device}
+    if recipe.rest:
+        if team.ranks > 1:
+            raise Mistake("recipe.rest is for one process, which knows the losses of all pictures; train with --workers 1.")
+        count = len(sets.train) if sets.rows is None else len(sets.rows)
+        first = ceil(recipe.rest.start * recipe.steps * recipe.batch / count)
+        share["other"] = Resting(count, seed, recipe.rest.share, first)
     if sets.disk is None or recipe.crop is None:
         return Batches(sets.train, recipe.batch, seed, recipe.preprocess, recipe.augment, sets.rows, recipe.repeats, **share)
     return Crops(sets.disk, recipe.batch, seed, recipe.preprocess, recipe.crop, recipe.augment, recipe.repeats, team.cores, **share)

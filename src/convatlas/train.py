@@ -1,13 +1,14 @@
 """The training loop: one, for every recipe. It yields after each step; what to do then is the caller's business."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import cross_entropy, interpolate
 from torch.nn.parallel import DistributedDataParallel
 
 from .data.batches import Batches, generator
@@ -55,7 +56,9 @@ def fit(
         for group in opt.param_groups:
             group["lr"] = rate * group.get("scale", 1.0)
         opt.zero_grad()
-        loss = backward(through, recipe, *pictures(recipe, batches, n))
+        loss = backward(
+            through, recipe, *pictures(recipe, batches, n), batches.heard if recipe.rest and isinstance(batches, Batches) else None
+        )
         if recipe.clip is not None:
             nn.utils.clip_grad_norm_(net.parameters(), recipe.clip)
         opt.step()
@@ -82,32 +85,40 @@ def pictures(recipe: Recipe, batches: Batches | Crops, n: int) -> tuple[Tensor, 
     return (x[shared.share], y[shared.share]) if shared else (x, y)
 
 
-def backward(net: nn.Module, recipe: Recipe, x: Tensor, y: Tensor) -> Tensor:
+def backward(net: nn.Module, recipe: Recipe, x: Tensor, y: Tensor, heard: Callable[[Tensor], None] | None = None) -> Tensor:
     """The mean loss of a batch, whose gradients it leaves in the weights; in as many parts as the recipe wants.
 
-    Processes that train together add up their gradients once, with the last part.
+    Processes that train together add up their gradients once, with the last part. `heard` is told how far each picture is from its
+    class: the cross-entropy (N,) of a whole batch.
     """
     if recipe.accumulate == 1:
-        loss = step_loss(net, recipe, x, y)
+        scores = answers(net, recipe, x)
+        loss = recipe.loss(scores, y)
         loss.backward()
+        if heard:
+            heard(cross_entropy(scores.detach(), y, reduction="none"))
         return loss.detach()
     losses = []
     parts = list(zip(x.chunk(recipe.accumulate), y.chunk(recipe.accumulate), strict=True))
-    for i, (part, answers) in enumerate(parts, 1):
+    for i, (part, classes) in enumerate(parts, 1):
         with net.no_sync() if isinstance(net, DistributedDataParallel) and i < len(parts) else nullcontext():
-            loss = step_loss(net, recipe, part, answers) * (len(part) / len(x))
+            loss = step_loss(net, recipe, part, classes) * (len(part) / len(x))
             loss.backward()
         losses.append(loss.detach())
     return torch.stack(losses).sum()
 
 
 def step_loss(net: nn.Module, recipe: Recipe, x: Tensor, y: Tensor) -> Tensor:
-    """The loss of a batch, in the recipe's precision and layout of memory."""
+    return recipe.loss(answers(net, recipe, x), y)
+
+
+def answers(net: nn.Module, recipe: Recipe, x: Tensor) -> Any:
+    """What the network says of a batch, in the recipe's precision and layout of memory: scores, or a tuple of them with auxiliary heads."""
     if recipe.layout == "channels_last":
         x = x.contiguous(memory_format=torch.channels_last)
     with torch.autocast(x.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
         found = net(x)
-    return recipe.loss(found.float() if isinstance(found, Tensor) else type(found)(*(part.float() for part in found)), y)
+    return found.float() if isinstance(found, Tensor) else type(found)(*(part.float() for part in found))
 
 
 class Averaged:
@@ -158,6 +169,10 @@ def learn(net: nn.Module, recipe: Recipe) -> None:
         for layer in net.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.eval()
+
+
+def in_layout(net: Net, recipe: Recipe) -> Net:
+    return net.to(memory_format=torch.channels_last) if recipe.layout == "channels_last" else net
 
 
 @contextmanager

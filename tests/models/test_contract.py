@@ -56,7 +56,7 @@ def close(y: Tensor, expected: Tensor) -> bool:
 
 def test_every_network_is_asked_and_one_of_each_family_in_the_quick_tests():
     assert [param.values[0] for param in networks(SMALL)] == list(MODELS)
-    assert len(MODELS) == 109
+    assert len(MODELS) == 110
     assert MODELS.keys() >= DEEP | SMALL
     assert EXPORTED <= SMALL
     assert {MODELS[name][0] for name in SMALL} == set(FAMILIES) - LARGE

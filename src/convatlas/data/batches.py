@@ -1,8 +1,8 @@
 """Batches from pictures in memory. Which pictures make batch n, and how they are changed, follows from (seed, n) alone."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from functools import cached_property
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -62,7 +62,7 @@ class Order:
     drawn: tuple[int, Tensor] = field(init=False, default=(-1, torch.empty(0)))
 
     def rows(self, start: int, count: int) -> Tensor:
-        """Which pictures stand at places `start` to `start + count` of the endless row."""
+        """(2, count): which pictures stand at places `start` to `start + count` of the endless row, and how often they did before."""
         first, last = start // self.repeats, -(-(start + count) // self.repeats)
         taken = []
         while first < last:
@@ -72,13 +72,19 @@ class Order:
             piece = self.drawn[1][at : at + last - first]
             taken.append(piece)
             first += len(piece)
-        rows = torch.cat(taken)
-        return rows if self.repeats == 1 else rows.repeat_interleave(self.repeats)[start % self.repeats :][:count]
-
-    def seen(self, start: int, count: int) -> Tensor:
-        """How often each of these pictures has stood in the row before."""
         places = torch.arange(start, start + count)
-        return places // self.repeats // self.count * self.repeats + places % self.repeats
+        rows = torch.cat(taken).repeat_interleave(self.repeats)[start % self.repeats :][:count]
+        return torch.stack([rows, places // self.repeats // self.count * self.repeats + places % self.repeats])
+
+    def heard(self, rows: Tensor, losses: Tensor) -> None:
+        """What the losses of these pictures were, both (N,). This order does not mind."""
+
+    def state(self) -> dict[str, Any]:
+        """What it takes, besides the seed, to go on in the same order: here nothing."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Makes a fresh order go on as the one that gave this state."""
 
 
 @dataclass
@@ -86,7 +92,8 @@ class Batches:
     """An endless row of batches, `batches[n]`, each (batch, C, H, W) float and (batch,) int64.
 
     The pictures come pass after pass, each pass in an order of its own; a batch may reach from one pass into the next,
-    so that in n passes every picture is seen n times. Reading `batches[n]` for growing n is fast, for any n is possible.
+    so that in n passes every picture is seen n times, unless an `other` order is given.
+    Reading `batches[n]` for growing n is fast, for any n is possible.
     With `among` (M,) int64 a pass goes through these places in `pictures`, of which some may stand there more than once.
     Of several processes that train together, each with its `rank` in 0..ranks-1, each is given its share of the same batch,
     on its `device`.
@@ -102,12 +109,15 @@ class Batches:
     rank: int = 0
     ranks: int = 1
     device: torch.device = torch.device("cpu")
-    block: tuple[int, Tensor, Tensor] = field(init=False, default=(-1, torch.empty(0), torch.empty(0)))
+    other: InitVar[Order | None] = None
+    order: Order = field(init=False)
+    block: tuple[int, Tensor, Tensor, Tensor] = field(init=False, default=(-1, torch.empty(0), torch.empty(0), torch.empty(0)))
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, other: Order | None) -> None:
         self.x = self.preprocess.place(self.pictures.x)
-        self.order = Order(len(self.pictures) if self.among is None else len(self.among), self.seed, self.repeats)
-        self.per_block = max(1, BLOCK // (self.x[0].numel() * self.batch)) * self.batch
+        self.order = other or Order(len(self.pictures) if self.among is None else len(self.among), self.seed, self.repeats)
+        blocked = 1 if other else BLOCK // (self.x[0].numel() * self.batch)  # an order of its own may hang on the batch before
+        self.per_block = max(1, blocked) * self.batch
         self.share = slice(self.batch * self.rank // self.ranks, self.batch * (self.rank + 1) // self.ranks)
 
     @property
@@ -123,19 +133,22 @@ class Batches:
         number, start = divmod(n * self.batch, self.per_block)
         if self.block[0] != number:
             self.block = number, *self.make(number)
-        x, y = (held[start : start + self.batch][self.share] for held in self.block[1:])
+        x, y = (held[start : start + self.batch][self.share] for held in self.block[2:])
         return x.to(self.device), y.to(self.device)
 
-    def make(self, number: int) -> tuple[Tensor, Tensor]:
-        """Block `number` of the row: pictures as the network takes them, and their classes."""
+    def heard(self, losses: Tensor) -> None:
+        """What the loss of each picture was of the batch that was read last: the order may want to know."""
+        self.order.heard(self.block[1], losses)
+
+    def make(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Block `number` of the row: which pictures, these as the network takes them, and their classes."""
         start = number * self.per_block
-        rows = self.order.rows(start, self.per_block)
-        at = torch.stack([rows, self.order.seen(start, self.per_block)])
-        rows = rows if self.among is None else self.among[rows]
+        at = self.order.rows(start, self.per_block)
+        rows = at[0] if self.among is None else self.among[at[0]]
         x = self.x.index_select(0, rows).float()
         for n, augment in enumerate(self.augment):
             x = augment(x, generator(self.seed, number, n), at)
-        return self.preprocess.normalise(x), self.pictures.y[rows]
+        return at[0], self.preprocess.normalise(x), self.pictures.y[rows]
 
 
 def generator(*key: int) -> torch.Generator:

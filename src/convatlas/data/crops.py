@@ -139,7 +139,7 @@ class Crops:
 
     def begin(self, n: int) -> None:
         """Starts batch n: its pictures are shared out among the threads, or made here where there are none."""
-        at = torch.stack([self.order.rows(n * self.batch, self.batch), self.order.seen(n * self.batch, self.batch)])[:, self.share]
+        at = self.order.rows(n * self.batch, self.batch)[:, self.share]
         rows, seen = at.tolist()
         x, y = self.room(len(rows)), torch.empty(len(rows), dtype=torch.int64)
         self.made[n] = x, y

@@ -16,6 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 from ..data.augment import Augment
 from ..data.batches import Batches, Cut, Preprocess
 from ..data.crops import Crops
+from ..data.rest import Rest
 from ..mistake import Mistake
 from ..models.net import Net
 from .optimisers import Optimiser
@@ -262,12 +263,12 @@ class Recipe:
     torch's autocast has them), `layout` of pictures and maps in memory "plain" or "channels_last"; "auto" becomes whichever is faster
     when a run begins. `protocol` of testing is one of `convatlas.protocols`. `steps` are 0 where only the start is tested.
 
-    With `crop` the pictures stay on the disk and each is cut anew by it whenever it is seen; without, they are in memory. `repeats` is how
-    often a picture is taken in a row (Hoffer et al. 2019, arXiv:1901.09335). `mix` blends a batch's pictures and classes. `sizes` are
-    (share of the run, height and width) from which on pictures come smaller or larger. A batch goes through the network in `accumulate`
-    parts. `clip` bounds the gradient's norm. `average` and then `recalibrate`, a number of batches whose statistics the batch norms
-    take, make the weights that are tested. `prepare` changes the fresh network before the first step. `remembered` names the fields
-    whose values were not read again in the source.
+    With `crop` the pictures stay on the disk and each is cut anew by it whenever it is seen; without, they are in memory. `repeats` is
+    how often a picture is taken in a row (Hoffer et al. 2019, arXiv:1901.09335). `mix` blends a batch's pictures and classes. `sizes`
+    are (share of the run, height and width) from which on pictures come smaller or larger. `rest` leaves out what is known. A batch
+    goes through the network in `accumulate` parts. `clip` bounds the gradient's norm. `average` and then `recalibrate`, a number of
+    batches whose statistics the batch norms take, make the weights that are tested. `prepare` changes the fresh network before the
+    first step. `remembered` names the fields whose values were not read again in the source.
     """
 
     source: str
@@ -292,6 +293,7 @@ class Recipe:
     repeats: int = 1
     mix: Mix | None = None
     sizes: tuple[tuple[float, int], ...] = ()
+    rest: Rest | None = None
     accumulate: int = 1
     clip: float | None = None
     average: Average | None = None
@@ -305,6 +307,8 @@ class Recipe:
             least = 0 if name == "steps" and self.tuning else 1
             if (value := getattr(self, name)) is not None and value < least:
                 raise Mistake(f"recipe.{name} is {value}; it must be at least {least}.")
+        if self.rest and (self.crop or self.mix or self.repeats * self.accumulate > 1):
+            raise Mistake("recipe.rest is for whole batches in memory; leave out crop, mix, repeats and accumulate.")
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise Mistake(f"recipe.{name} is {getattr(self, name)!r}; it must be one of: {', '.join(known)}.")
