@@ -20,7 +20,9 @@ ARROWS = {
     "disk": set(),
     "analysis": set(),
     "models": {"analysis"},
-    "data": {"mistake", "disk", "download"},
+    "pixels": {"mistake"},
+    "data": {"mistake", "disk", "download", "pixels"},
+    "photo": {"data"},
     "weights": {"mistake", "disk", "models"},
     "rules": {"analysis"},
     "check": {"mistake", "models", "analysis"},
@@ -41,11 +43,12 @@ ARROWS = {
     "run": {"mistake", "disk", "models", "data", "precision", "recipes", "sets", "train", "evaluate", "metrics", "distribute", "machine"},
     "finetune": {"mistake", "disk", "models", "data", "recipes", "sets", "settle", "intervals", "probe", "run", "train"},
     "download": {"mistake", "disk"},
-    "pretrained": {"mistake", "disk", "models", "data", "catalogue", "weights", "download"},
+    "pretrained": {"mistake", "disk", "models", "data", "photo", "catalogue", "weights", "download"},
     "packed": {"mistake", "disk", "models", "data", "protocols", "recipes", "weights", "download", "run"},
     "hub": {"mistake", "download", "packed", "run"},
-    "trained": {"mistake", "models", "data", "weights", "pretrained", "run", "packed", "hub"},
+    "trained": {"mistake", "models", "data", "photo", "weights", "pretrained", "run", "packed", "hub"},
     "predict": {"mistake", "disk", "data", "protocols", "evaluate", "trained"},
+    "inference": {"mistake", "disk", "machine", "models", "photo", "pixels", "trained"},
     "ensemble": {
         "mistake",
         "data",
@@ -60,10 +63,9 @@ ARROWS = {
         "trained",
         "predict",
     },
-    "inference": {"mistake", "disk", "machine", "models"},
     "watch": {"run", "track"},
     "launch": {"mistake", "distribute", "run", "watch"},
-    "bulk": {"mistake", "disk", "data", "predict", "trained"},
+    "bulk": {"mistake", "disk", "data", "pixels", "predict", "trained"},
     "cluster": {"mistake", "distribute", "run", "launch", "trained", "bulk"},
     "compare": {"mistake", "disk", "recipes", "intervals"},
     "track": {"mistake", "disk", "recipes", "compare"},
@@ -71,7 +73,7 @@ ARROWS = {
     "cli": {"mistake", "disk", "models", "analysis", "rules", "catalogue", "check", "diagram", "weights"}
     | {"recipes", "data", "evaluate", "run", "pretrained", "trained", "predict", "report", "watch"}
     | {"compare", "track", "sets", "settle", "packed", "hub", "finetune", "protocols", "ensemble"}
-    | {"launch", "distribute", "cluster", "bulk", "intervals"},
+    | {"launch", "distribute", "cluster", "bulk", "intervals", "pixels", "inference"},
     "__main__": {"cli"},
     "__init__": {"analysis", "inference", "models", "recipes", "run", "train", "trained", "weights"},
 }
@@ -139,7 +141,21 @@ def test_public_names_are_there_and_documented():
 
 def test_the_tests_mirror_the_source():
     # Tested where they are used.
-    without = {"__init__", "__main__", "mistake", "disk", "predict", "net", "text", "batches", "watch", "sheet", "blocks", "machine"}
+    without = {
+        "__init__",
+        "__main__",
+        "mistake",
+        "disk",
+        "predict",
+        "net",
+        "text",
+        "batches",
+        "watch",
+        "sheet",
+        "blocks",
+        "machine",
+        "pixels",
+    }
     without |= {"folders", "found", "parquet", "shards", "ilsvrc", "report"}  # in test_listed
     for path in FILES:
         if path.stem in without or path.parent.name in ("recipes", "mnist", "cli"):

@@ -18,7 +18,8 @@ from convatlas.data.pictures import read_picture
 from convatlas.evaluate import scores
 from convatlas.mistake import Mistake
 from convatlas.models import build
-from convatlas.predict import expanded, probabilities
+from convatlas.pixels import expanded
+from convatlas.predict import probabilities
 from convatlas.protocols import PROTOCOLS
 from convatlas.trained import of_weights
 

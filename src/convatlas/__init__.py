@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .analysis import analyse as analyse
-    from .inference import fast as fast
+    from .inference.choose import fast as fast
     from .models import MODELS as MODELS
     from .models import build as build
     from .recipes import RECIPES as RECIPES
@@ -23,7 +23,7 @@ NAMES = {
     "analyse": "analysis",
     "begin": "run",
     "build": "models",
-    "fast": "inference",
+    "fast": "inference.choose",
     "fit": "train",
     "load": "trained",
 }

@@ -22,7 +22,8 @@ from .data.pictures import picture_of
 from .data.shards import shards
 from .disk import whole
 from .mistake import Mistake
-from .predict import answers, expanded
+from .pixels import expanded
+from .predict import answers
 from .trained import Trained
 
 PART = 1000  # pictures
@@ -49,7 +50,7 @@ class Place(NamedTuple):
 
 
 def places(words: Iterable[str], lines: Iterable[str] = ()) -> tuple[list[Place], dict[str, str]]:
-    """The pictures that are meant, each once: files, as `predict.expanded` finds them, and members of tar shards.
+    """The pictures that are meant, each once: files, as `pixels.expanded` finds them, and members of tar shards.
 
     And what in the shards cannot be used, with the reasons.
     """

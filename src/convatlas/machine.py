@@ -9,20 +9,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy
-import torch
-
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # of glibc's malloc.h
 
 
 def environment() -> dict[str, Any]:
     """What a measurement depends on besides the recipe: versions, processor, threads, and the commit of this package if there is one."""
+    import torch
+
     return {
         "convatlas": version("convatlas"),
         "commit": commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "numpy": numpy.__version__,
+        "numpy": version("numpy"),
         "system": platform.platform(),
         "processor": processor(),
         "cores": os.cpu_count(),

@@ -4,14 +4,12 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from .data.folders import PICTURES
 from .data.imagenet import classes, indices
 from .data.listed import Listed, spread
 from .data.pictures import read_picture
@@ -83,25 +81,6 @@ def meanings(trained: Trained, labels: Sequence[str]) -> list[int]:
     if strange := [label for label in labels if label not in trained.classes]:
         raise Mistake(f"{strange[0]!r} is no class of {trained.name}; it has: {', '.join(trained.classes)}.")
     return [trained.classes.index(label) for label in labels]
-
-
-def expanded(words: Iterable[str], lines: Iterable[str] = ()) -> list[Path]:
-    """The files that are meant: themselves, all pictures in a folder and its folders, what fits a pattern, and for "-" those in `lines`."""
-    named = chain.from_iterable((line.rstrip("\r\n") for line in lines) if word == "-" else (word,) for word in words)
-    return list(chain.from_iterable(files_at(word) for word in named if word))
-
-
-def files_at(word: str) -> list[Path]:
-    path = Path(word)
-    if path.is_dir():
-        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURES and not p.name.startswith(".") and not p.is_dir())
-        if not found:
-            raise Mistake(f"{path} holds no pictures: no file in it ends in {', '.join(sorted(PICTURES))}.")
-        return found
-    if not path.exists() and any(mark in word for mark in "*?["):
-        base = Path(path.anchor) if path.is_absolute() else Path()
-        return sorted(p for p in base.glob(str(path.relative_to(path.anchor))) if not p.is_dir()) or [path]
-    return [path]
 
 
 def write_csv(out: Path, trained: Trained, rows: Iterable[tuple[Path, Tensor | Mistake]], shares: bool = False) -> Iterator[Mistake]:

@@ -14,12 +14,12 @@ from typing import Any
 
 from .catalogue import catalogue
 from .data.imagenet import classes
-from .data.photo import Photo
 from .disk import cache_folder
 from .download import disconnected, download, sha256_of, shown
 from .mistake import Mistake
 from .models import MODELS
 from .models.net import Net
+from .photo import Photo
 from .weights import network_of
 
 FILE = "pretrained.json"  # made by docs/generate.py

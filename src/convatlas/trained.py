@@ -14,7 +14,8 @@ from .hub import find
 from .mistake import Mistake
 from .models import MODELS
 from .packed import placing, seen
-from .pretrained import Weights, choose, load_weights, of, table
+from .photo import Photo
+from .pretrained import Weights, choose, fetch, load_weights, of, table
 from .run import open_run
 from .weights import network_of
 
@@ -25,6 +26,7 @@ class Trained:
 
     `place` turns any picture (channels, H, W) uint8 into one of the size that the network takes; `preprocess` turns a batch of these
     (N, channels, H, W) into what it reads. `interpolation` is that of pictures as it learned from them, "bilinear" or "bicubic".
+    Of published weights, `photo` is what `place` and `preprocess` come from, and `file` where they were read.
     """
 
     name: str
@@ -35,6 +37,8 @@ class Trained:
     classes: tuple[str, ...]
     protocol: str = "single view"
     interpolation: str = "bilinear"
+    photo: Photo | None = None
+    file: Path | None = None
 
 
 def load(what: str | Path, model: str | None = None, offline: bool = False) -> nn.Module:
@@ -120,8 +124,9 @@ def of_weights(name: str, place: Path | None = None, offline: bool = False) -> T
     weights = choose(name)
     if place is not None and place.is_file():
         weights = next((w for w in of(weights.model) if w.file == place.name), weights)
-        net, named = of_file(place, weights.model), str(place)
+        net, named, file = of_file(place, weights.model), str(place), place
     else:
-        net, named = load_weights(weights, place, offline), weights.name
-    photo = weights.photo
-    return Trained(named, net, 3, photo.place, photo.normalise, weights.classes, interpolation=photo.interpolation)
+        file = fetch(weights, place, offline)
+        net, named = network_of(weights.model, file).eval(), weights.name
+    photo, of_it = weights.photo, {"interpolation": weights.photo.interpolation, "photo": weights.photo, "file": file}
+    return Trained(named, net, 3, photo.place, photo.normalise, weights.classes, **of_it)

@@ -2,8 +2,9 @@
 
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from cyclopts import Parameter
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from ..trained import Trained
 
 T = TypeVar("T")
+Rows = Iterator[dict[str, Any]]
 Flag = Parameter(negative=())
 
 
@@ -71,6 +73,7 @@ def predict(
     top: int = 3,
     csv: Path | None = None,
     probabilities: Annotated[bool, Flag] = False,
+    fast: Annotated[bool, Flag] = False,
     offline: Annotated[bool, Flag] = False,
     engine: Literal["local", "ray"] = "local",
     workers: int = 1,
@@ -97,6 +100,8 @@ def predict(
         Write a table of file and label here.
     probabilities
         With --csv: of file and the probability of each class.
+    fast
+        By the engine that is likely fastest here, or was found to be by `convatlas bench`; and the next time at once (the extra `fast`).
     offline
         Do not ask the network for weights that are not here. CONVATLAS_OFFLINE=1 does the same.
     engine
@@ -104,7 +109,7 @@ def predict(
     workers
         Of Ray.
     """
-    from ..predict import expanded
+    from ..pixels import expanded
 
     run, words = asked(list(images), run, model or weights)
     if csv is None and (probabilities or engine == "ray"):
@@ -113,8 +118,11 @@ def predict(
         problems = print_bulk(opened(run, model, weights, offline), words, csv, probabilities, workers, json)
     else:
         files = expanded(words, sys.stdin)
-        trained = opened(run, model, weights, offline)
-        problems = print_table(trained, files, csv, probabilities, json) if csv else print_rows(trained, files, top, json)
+        if csv:
+            trained = opened(run, model, weights, offline)
+            problems = print_table(made_fast(trained, len(files)) if fast else trained, files, csv, probabilities, json)
+        else:
+            problems = print_rows((quickly if fast else slowly)(run, model, weights, offline, files, top), len(files), json)
     if problems:
         sys.exit(2)
 
@@ -167,13 +175,40 @@ def print_bulk(trained: "Trained", words: list[str], csv: Path, shares: bool, wo
     return len(problems)
 
 
-def print_rows(trained: "Trained", files: list[Path], top: int, json: bool) -> int:
-    """Prints what is seen, as it comes or as one document; gives the number of files that could not be read."""
+def quickly(run: Path | None, model: str | None, weights: str | None, offline: bool, files: list[Path], top: int) -> Rows:
+    """What is seen in each file, by the way that was kept for these words; or one that is made now, and kept."""
+    from ..inference import quick
+
+    words = (model, weights if weights is None or not Path(weights).exists() else Path(weights).resolve(), len(files) >= quick.AT_ONCE)
+    if run is None and (kept := quick.recall(*words)):
+        yield from kept.predict(files, top)
+        return
     from ..predict import predict
 
+    trained = made_fast(opened(run, model, weights, offline), len(files))
+    yield from predict(trained, files, top)
+    quick.keep(trained, *words)
+
+
+def slowly(run: Path | None, model: str | None, weights: str | None, offline: bool, files: list[Path], top: int) -> Rows:
+    from ..predict import predict
+
+    return predict(opened(run, model, weights, offline), files, top)
+
+
+def made_fast(trained: "Trained", count: int) -> "Trained":
+    """With a twin that is likely the fastest for so many pictures, or is known to be."""
+    from ..inference import quick
+    from ..inference.choose import fast
+
+    batch = quick.AT_ONCE if count >= quick.AT_ONCE else 1
+    return replace(trained, net=fast(trained.net, batch=batch, size=trained.preprocess.size, tried=False))
+
+
+def print_rows(found: Rows, count: int, json: bool) -> int:
+    """Prints what is seen, as it comes or as one document; gives the number of files that could not be read."""
     kept, problems = [], 0
-    rows = predict(trained, files, top)
-    for row in watched(rows, len(files)) if json else rows:
+    for row in watched(found, count) if json else found:
         problems += "error" in row
         kept.append(row)
         if "error" in row:

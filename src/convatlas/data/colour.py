@@ -5,18 +5,28 @@ Values are rounded to 0..255 before the operations, as the published ones are al
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from math import atan, degrees
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2 import functional as F
 
 from ..mistake import Mistake
 
 # Of the colours of ImageNet's pixels in 0..1, in columns: fb.resnet.torch's datasets/imagenet.lua, whence all other code has them.
 PRINCIPAL = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 EIGENVALUES = (0.2175, 0.0188, 0.0045)
+
+
+class Functional:
+    """torchvision's operations, imported when one is asked for: a second that commands which change no pictures need not wait."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module("torchvision.transforms.v2.functional"), name)
+
+
+F = Functional()
 
 
 @dataclass(frozen=True)
@@ -180,7 +190,7 @@ def operate(x: Tensor, column: str, level: Tensor, used: Tensor, look: Look, gen
 
 def moved(x: Tensor, name: str, amount: float, look: Look) -> Tensor:
     """Pictures sheared about their top left corner, moved by whole pixels, or turned by degrees about their middle."""
-    how = {"interpolation": InterpolationMode(look.interpolation), "fill": list(look.fill) or None}
+    how = {"interpolation": F.InterpolationMode(look.interpolation), "fill": list(look.fill) or None}
     kind, _, axis = name.partition(" ")
     if kind == "rotate":
         return F.rotate(x, amount, **how)

@@ -7,10 +7,10 @@ from pathlib import Path
 from stat import S_ISREG
 
 from ..mistake import Mistake
+from ..pixels import PICTURES
 from .found import FOLDERS, Entry, Found, label_of, printable
 from .sound import DEFAULT, SOUNDS, Spectrogram, sounds
 
-PICTURES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
 FILE_BYTES = 1 << 29  # a picture file larger than this is not read
 NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # for whoever would write into a pipe of that name
 FILE_COLUMNS = ("file", "filename", "file_name", "path", "image", "img", "id", "image_id")

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..mistake import Mistake
-from .folders import PICTURES, Files, walk
+from ..pixels import PICTURES
+from .folders import Files, walk
 from .found import Entry, Found, printable
 
 MAT_BYTES = 1 << 26

@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from ..mistake import Mistake
-from .folders import FILE_BYTES, PICTURES
+from ..pixels import PICTURES
+from .folders import FILE_BYTES
 from .found import FOLDERS, Entry, Found, label_of, printable
 
 LABEL_BYTES = 1 << 16

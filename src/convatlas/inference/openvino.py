@@ -5,9 +5,12 @@ threads that each work on one at a time: two streams of one thread do not wait f
 """
 
 from collections.abc import Sequence
+from contextlib import redirect_stdout
+from io import StringIO
 from math import prod
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings
 
 import numpy as np
 import openvino as ov
@@ -19,8 +22,9 @@ PRECISIONS = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}  # of what is not q
 class Compiled:
     """(N, C, H, W) float32 to (N, classes) float32, for any N."""
 
-    def __init__(self, model: ov.Model, precision: str, chunk: int, streams: int = 1, threads: int = 0, cache: Path | None = None):
-        model.reshape([chunk, *list(model.input().partial_shape)[1:]])
+    def __init__(self, model: ov.Model | Path, precision: str, chunk: int, streams: int = 1, threads: int = 0, cache: Path | None = None):
+        """`model` for any number of pictures, or a file of one for `chunk` of them, which `shaped` made."""
+        what = model if isinstance(model, Path) else shaped(model, chunk)
         settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
             "NUM_STREAMS": streams,
@@ -29,7 +33,7 @@ class Compiled:
         core = ov.Core()
         if cache is not None:
             core.set_property({"CACHE_DIR": str(cache)})
-        self.net, self.chunk = core.compile_model(model, "CPU", settings), chunk
+        self.net, self.chunk = core.compile_model(what, "CPU", settings), chunk
         self.classes = prod(self.net.output().shape[1:])
         self.requests = [self.net.create_infer_request() for _ in range(streams)]
 
@@ -58,10 +62,39 @@ class Compiled:
             request.wait()
 
 
-def convert(twin: Any, shape: Sequence[int]) -> ov.Model:
-    """OpenVINO's model of a twin, for pictures (C, H, W) of this `shape` and any number of them."""
-    import torch
-    from torch.export import Dim, export
+def shaped(model: ov.Model, chunk: int) -> ov.Model:
+    """The model for so many pictures at a time."""
+    copy = model.clone()
+    copy.reshape([chunk, *list(copy.input().partial_shape)[1:]])
+    return copy
 
-    program = export(twin, (torch.zeros(2, *shape),), dynamic_shapes=({0: Dim("batch")},))
-    return ov.convert_model(program, input=[-1, *shape])
+
+def has_bf16() -> bool:
+    """Whether the processor has instructions for bfloat16."""
+    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def convert(twin: Any, shape: Sequence[int]) -> ov.Model:
+    """OpenVINO's model of a twin, for pictures (C, H, W) of this `shape` and any number of them.
+
+    By a trace: what torch.export gives is the same model, a second later.
+    """
+    import torch
+
+    with torch.no_grad(), catch_warnings(action="ignore"):  # of what a trace cannot see, as tests do
+        traced = torch.jit.trace(twin, torch.zeros(2, *shape), check_trace=False)
+    return ov.convert_model(traced, input=[-1, *shape])
+
+
+def quantised(model: ov.Model, pictures: NDArray[np.float32]) -> ov.Model:
+    """The model with its products in int8: weights by filter, maps as wide as they come on pictures (N, C, H, W) as it takes them."""
+    import nncf
+
+    with redirect_stdout(StringIO()):  # where it shows its progress; the output belongs to answers
+        return nncf.quantize(
+            model,
+            nncf.Dataset([pictures[i : i + 1] for i in range(len(pictures))]),
+            preset=nncf.QuantizationPreset.MIXED,
+            target_device=nncf.TargetDevice.CPU,
+            subset_size=len(pictures),
+        )

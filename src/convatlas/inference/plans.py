@@ -19,12 +19,14 @@ SLOW = 1.25  # times the fastest: not tried any more
 SECONDS = 0.5  # of each way's runs, but for those that take longer: then `ROUNDS`
 ROUNDS = 3
 
+ENGINES = {"plain": ("fp32", "bf16"), "openvino": ("fp32", "bf16", "int8"), "onnxruntime": ("fp32",)}  # and the precisions they have
+
 Way = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """By which engine ("plain" or "openvino"), in which precision, in chunks of how many pictures and on how many streams."""
+    """By which engine (of `ENGINES`), in which precision, in chunks of how many pictures and on how many streams."""
 
     engine: str
     precision: str
@@ -33,9 +35,16 @@ class Plan:
 
 
 def first_plans(precisions: Iterable[str], batch: int) -> list[Plan]:
-    """Each engine that is installed in each precision, the batch as a whole."""
-    engines = ["plain", *(["openvino"] if installed("openvino") else [])]
-    return [Plan(engine, precision, batch) for precision in precisions for engine in engines]
+    """Each engine that is installed in each precision that it has, the batch as a whole."""
+    engines = [engine for engine in ENGINES if engine == "plain" or installed(engine)]
+    return [Plan(engine, precision, batch) for precision in precisions for engine in engines if precision in ENGINES[engine]]
+
+
+def likely(plans: Iterable[Plan], bf16: bool) -> list[Plan]:
+    """Those first that are fastest for most networks; `bf16`: the processor has instructions for it."""
+    order = ("int8", "bf16", "fp32") if bf16 else ("int8", "fp32", "bf16")
+    engines = ("openvino", "onnxruntime", "plain")
+    return sorted(plans, key=lambda plan: (order.index(plan.precision), engines.index(plan.engine)))
 
 
 def finer(plan: Plan, batch: int, threads: int) -> list[Plan]:
@@ -64,7 +73,7 @@ def race(ways: dict[Plan, Way], x: Tensor) -> dict[Plan, float]:
 
 def key(*words: object) -> str:
     """Of what a choice depends on: these, the processor, the threads and the engines' versions."""
-    engines = {name: version(name) for name in ("torch", "openvino") if installed(name)}
+    engines = {name: version(name) for name in ("torch", *ENGINES) if installed(name)}
     text = json.dumps([*map(str, words), processor(), torch.get_num_threads(), engines])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

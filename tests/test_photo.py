@@ -6,8 +6,8 @@ from PIL import Image
 from torchvision.transforms import functional as tv
 
 from convatlas.data.imagenet import classes, indices, table
-from convatlas.data.photo import Photo
 from convatlas.mistake import Mistake
+from convatlas.photo import Photo
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -1,14 +1,19 @@
-"""Photos of any size, as pretrained networks take them: the rule under which the weights' accuracy was published."""
+"""Photos of any size, as pretrained networks take them: the rule under which the weights' accuracy was published.
+
+Here and in pixels.py torch is not imported before it is needed: a network in another engine can answer before torch would be there.
+"""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
-from .batches import Preprocess
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .data.batches import Preprocess
 
 LONG = 8  # sides; a picture that is longer is not resized whole
 INTERPOLATION = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -31,11 +36,16 @@ class Photo:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def place(self, x: Tensor) -> Tensor:
+    def place(self, x: "Tensor") -> "Tensor":
         """A picture (3, H, W) uint8 as (3, size, size) uint8."""
-        picture = Image.fromarray(x.permute(1, 2, 0).contiguous().numpy())
-        small = self.before(picture) if self.crop == "before" else self.after(picture)
-        return torch.from_numpy(np.array(small)).permute(2, 0, 1).contiguous()
+        import torch
+
+        return torch.from_numpy(self.placed(x.permute(1, 2, 0).contiguous().numpy())).permute(2, 0, 1).contiguous()
+
+    def placed(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A picture (H, W, 3) as (size, size, 3)."""
+        picture = Image.fromarray(pixels)
+        return np.array(self.before(picture) if self.crop == "before" else self.after(picture))
 
     def before(self, picture: Image.Image) -> Image.Image:
         side = max(1, int(self.size / self.resize * min(picture.size)))
@@ -53,10 +63,17 @@ class Photo:
         return picture.resize((self.size, self.size), INTERPOLATION[self.interpolation], part)
 
     @property
-    def normalise(self) -> Preprocess:
+    def normalise(self) -> "Preprocess":
         """What is left to do for pictures (N, 3, size, size) uint8 that are in place."""
+        from .data.batches import Preprocess
+
         return Preprocess(size=self.size, mean=self.mean, std=self.std)
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def normalised(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The same of pictures (N, size, size, 3), to the bit: (N, 3, size, size)."""
+        mean, std = (np.multiply(np.array(v, np.float32), 255, dtype=np.float32) for v in (self.mean, self.std))
+        return np.ascontiguousarray(np.divide(pixels.astype(np.float32) - mean, std, dtype=np.float32).transpose(0, 3, 1, 2))
+
+    def __call__(self, x: "Tensor") -> "Tensor":
         """A picture (3, H, W) uint8 as (1, 3, size, size) float, for the network."""
         return self.normalise(self.place(x)[None])
