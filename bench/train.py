@@ -13,13 +13,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from turns import work, worker
 
 from convatlas.data.batches import Preprocess
 from convatlas.machine import environment
@@ -28,6 +27,7 @@ from convatlas.models.googlenet import Auxiliary
 from convatlas.precision import careful, choose
 from convatlas.recipes import Recipe, Steps
 from convatlas.recipes.optimisers import SGD
+from convatlas.speed.turns import work, worker
 from convatlas.train import backward, fit, in_layout, machine
 
 OUT = Path(__file__).parent.parent / "results" / "bench" / "train.json"
@@ -132,8 +132,8 @@ def measure(model: str, row: Row, rounds: int, threads: int) -> dict[str, object
         with worker(*side("ours", model, threads)) as other:
             own = other(None)
             assert theirs["parameters"] == own["parameters"], f"{model} is not what {row.library} has: {theirs}, {own}"
-            turns = [max(1, round(TURN / ask(1))) for ask in (one, other)]
-            pairs = [(one(turns[0]), other(turns[1])) for _ in range(rounds)]
+            turns = [max(1, round(TURN / ask(1)[0])) for ask in (one, other)]
+            pairs = [(mean(one(turns[0])), mean(other(turns[1]))) for _ in range(rounds)]
     ratios = [a / b for a, b in pairs]
     return {
         "model": model, **row._asdict(), **own,

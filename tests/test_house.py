@@ -49,6 +49,8 @@ ARROWS = {
     "trained": {"mistake", "models", "data", "photo", "weights", "pretrained", "run", "packed", "hub"},
     "predict": {"mistake", "disk", "data", "protocols", "evaluate", "trained"},
     "inference": {"mistake", "disk", "machine", "models", "photo", "pixels", "trained"},
+    "export": {"mistake", "disk", "models", "inference", "trained"},
+    "speed": {"disk", "machine", "models", "analysis", "weights", "inference"},
     "ensemble": {
         "mistake",
         "data",
@@ -73,7 +75,7 @@ ARROWS = {
     "cli": {"mistake", "disk", "models", "analysis", "rules", "catalogue", "check", "diagram", "weights"}
     | {"recipes", "data", "evaluate", "run", "pretrained", "trained", "predict", "report", "watch"}
     | {"compare", "track", "sets", "settle", "packed", "hub", "finetune", "protocols", "ensemble"}
-    | {"launch", "distribute", "cluster", "bulk", "intervals", "pixels", "inference"},
+    | {"launch", "distribute", "cluster", "bulk", "intervals", "pixels", "inference", "export", "speed", "machine"},
     "__main__": {"cli"},
     "__init__": {"analysis", "inference", "models", "recipes", "run", "train", "trained", "weights"},
 }

@@ -1,0 +1,44 @@
+"""What a measurement says, and how ways are compared."""
+
+import pytest
+
+from convatlas.analysis import analyse
+from convatlas.models import build
+from convatlas.speed.measure import compared, cost, measure
+
+
+def test_the_cost_is_the_analysis():
+    is_, found = cost("lenet5", 3), analyse(build("lenet5"))
+    assert is_["operations"] == 6 * found.macs
+    assert is_["bytes"] == 4 * (found.parameters + 6 * found.total("activations"))
+
+
+def test_bfloat16_may_be_met_by_float32_but_not_the_other_way():
+    rows = {
+        "fast fp32": {"ms": 2.0}, "fast bf16": {"ms": 3.0}, "plain fp32": {"ms": 0.5}, "eager": {"ms": 8.0},
+        "openvino": {"ms": 2.2}, "openvino bf16": {"ms": 1.0}, "onnxruntime": {"error": "gone"},
+    }  # fmt: skip
+    assert compared(rows) == {
+        "fp32": {"ours": "fast fp32", "peer": "openvino", "ratio": 1.1, "over_eager": 4.0},
+        "bf16": {"ours": "fast fp32", "peer": "openvino bf16", "ratio": 0.5, "over_eager": 4.0},
+    }
+    assert compared({"fast fp32": {"ms": 2.0}}) == {"fp32": {"ours": "fast fp32"}}
+
+
+def test_a_row_has_what_was_measured(alone):
+    *said, row = measure("lenet5_modern", 2, ("plain fp32", "eager"), rounds=2, threads=1)
+    assert all(isinstance(text, str) for text in said)
+    for found in row["sides"].values():
+        assert len(found["ms_of_rounds"]) == 2
+        assert 0 < found["ms"] <= found["p95"] <= found["p99"]
+        assert found["images_per_s"] == pytest.approx(2e3 / found["ms"], rel=0.01)
+        assert found["gflops"] == pytest.approx(row["operations"] / found["ms"] / 1e6, rel=0.1, abs=0.06)
+        assert found["start_s"] > 0
+        assert found["answers"] >= 2
+
+
+def test_a_side_that_fails_says_so_and_the_others_go_on(alone, capfd):
+    *_, row = measure("lenet5_modern", 2, ("no such side", "plain fp32"), rounds=1, threads=1)
+    assert "has ended" in row["sides"]["no such side"]["error"]
+    assert row["sides"]["plain fp32"]["ms"] > 0
+    assert "no such side" in capfd.readouterr().err
