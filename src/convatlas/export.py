@@ -145,10 +145,10 @@ def run_openvino(file: Path, x: Tensor) -> Tensor:
 
 
 def write_executorch(twin: fx.GraphModule, example: Tensor, told: str, file: Path) -> None:
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-    from executorch.exir import to_edge_transform_and_lower
-
     with catch_warnings(action="ignore", category=DeprecationWarning):  # of the packages that it needs
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+        from executorch.exir import to_edge_transform_and_lower
+
         lowered = to_edge_transform_and_lower(program(twin, example, MOST), partitioner=[XnnpackPartitioner()]).to_executorch()
     file.write_bytes(lowered.buffer)
     with whole(file.with_suffix(".json")) as draft:
@@ -156,9 +156,10 @@ def write_executorch(twin: fx.GraphModule, example: Tensor, told: str, file: Pat
 
 
 def run_executorch(file: Path, x: Tensor) -> Tensor:
-    from executorch.runtime import Runtime
+    with catch_warnings(action="ignore"):  # that it is experimental
+        from executorch.runtime import Runtime
 
-    return Runtime.get().load_program(file).load_method("forward").execute([x])[0]  # pyright: ignore[reportOptionalMemberAccess]
+        return Runtime.get().load_program(file).load_method("forward").execute([x])[0]  # pyright: ignore[reportOptionalMemberAccess]
 
 
 FORMS: dict[str, tuple[str, Write, Run]] = {

@@ -1,0 +1,275 @@
+"""The verb for looking inside: explain."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from ..mistake import Mistake
+from .output import Json, complain, print_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..trained import Trained
+
+HEAT = {
+    "gradcam": "Grad-CAM",
+    "gradcam++": "Grad-CAM++",
+    "layercam": "Layer-CAM",
+    "scorecam": "Score-CAM",
+    "occlusion": "fall of probability",
+}
+BACK = {"gradient": "gradient", "deconvnet": "deconvnet", "guided": "guided backpropagation", "integrated": "integrated gradients"}
+ITSELF = {"filters": "first filters", "reuse": "feature reuse", "maximise": "what a class wants to see", "receptive": "effective field"}
+OTHERS = {"maps": "feature maps", "patches": "the nine strongest", "invariance": "invariance"}
+METHODS = (*HEAT, *BACK, *OTHERS, *ITSELF)
+
+
+Out = Annotated[Path, Parameter(name=("--out", "-o"), help="A folder for the pictures.")]
+Target = Annotated[
+    str | None, Parameter(help="The class that is explained, its name or number; by default the one that the network answers.")
+]
+Layer = Annotated[str | None, Parameter(help="Of which layer: for maps, patches, receptive and a chosen map. By default the features.")]
+Maps = Annotated[
+    str | None, Parameter(name="--map", help="Which maps of it, numbers with commas; deconvnet and guided explain the first's strongest.")
+]
+Weights = Annotated[str | None, Parameter(help="Other weights for the network, as `convatlas predict` takes them.")]
+Offline = Annotated[bool, Parameter(negative=(), help="Do not ask the network for weights that are not here.")]
+
+
+def explain(
+    method: str,
+    what: str,
+    *images: Path,
+    out: Out = Path("explained"),
+    target: Target = None,
+    layer: Layer = None,
+    map_: Maps = None,
+    weights: Weights = None,
+    offline: Offline = False,
+    json: Json = False,
+) -> None:
+    """Look inside a trained network: `convatlas explain gradcam efficientnet_lite0 photo.jpg -o DIR` writes pictures.
+
+    Of each picture: gradcam, gradcam++, layercam, scorecam, occlusion (where it looks); gradient, deconvnet, guided, integrated (at which
+    pixels); maps (what its stages give). Of many pictures: patches (of a map, the nine that excite it most, beside their projections),
+    invariance (to shifts, scales and turns). Of the network itself: filters, maximise (the picture that a class wants), receptive
+    (what the middle unit depends on), reuse (which layers a dense layer reads).
+
+    Parameters
+    ----------
+    method
+        Of these.
+    what
+        A network from `convatlas weights`, or a run's folder.
+    images
+        Picture files, folders of them or patterns.
+    """
+    from ..pixels import expanded
+    from .use import opened
+
+    if method not in METHODS:
+        raise Mistake(f"no method {method!r}; there are: {', '.join(METHODS)}.")
+    if method not in ITSELF and not images:
+        raise Mistake(f"{method} needs pictures: name files, folders or patterns.")
+    folder = Path(what) if (Path(what) / "recipe.json").exists() else None
+    trained = opened(folder, None if folder else what, weights, offline)
+    out.mkdir(parents=True, exist_ok=True)
+    files = expanded([str(image) for image in images])
+    problems, rows = [], []
+    for row in told(method, trained, files, out, target, layer, map_):
+        (problems if "error" in row else rows).append(row)
+        if "error" in row:
+            complain(row["error"])
+        elif not json:
+            print(f"{row['picture']}: {row['about']}")
+    if json:
+        print_json([*rows, *problems])
+    if problems:
+        raise SystemExit(2)
+
+
+def told(
+    method: str, trained: "Trained", files: list[Path], out: Path, target: str | None, layer: str | None, map_: str | None
+) -> Iterator[dict[str, Any]]:
+    maps = [number(part, "--map") for part in map_.split(",")] if map_ else []
+    of = class_of(trained, target)
+    if method in ITSELF:
+        yield of_itself(method, trained, out, of, layer)
+        return
+    if method in ("patches", "invariance"):
+        yield of_many(method, trained, files, out, of, layer, maps)
+        return
+    for file in files:
+        try:
+            picture = placed(trained, file)
+        except Mistake as error:
+            yield {"file": str(file), "error": str(error)}
+            continue
+        yield {"file": str(file), "method": method, **of_one(method, trained, picture, out / f"{file.stem}-{method}.png", of, layer, maps)}
+
+
+def placed(trained: "Trained", file: Path) -> "Tensor":
+    from ..data.pictures import read_picture
+
+    return trained.place(read_picture(file, trained.channels))
+
+
+def number(text: str, option: str) -> int:
+    if not text.strip().isdecimal():
+        raise Mistake(f"{option} takes numbers, not {text!r}.")
+    return int(text)
+
+
+def class_of(trained: "Trained", target: str | None) -> int | None:
+    if target is None:
+        return None
+    if target in trained.classes:
+        return trained.classes.index(target)
+    if target.isdecimal() and int(target) < len(trained.classes):
+        return int(target)
+    raise Mistake(f"{trained.name} has no class {target!r}; name one of its {len(trained.classes):,}, or its number from 0.")
+
+
+def of_one(
+    method: str, trained: "Trained", picture: "Tensor", file: Path, target: int | None, layer: str | None, maps: list[int]
+) -> dict[str, Any]:
+    """What one picture shows, drawn into `file`."""
+    import torch
+
+    from ..explain import draw
+    from ..explain.what import Score, Unit
+
+    net, x = trained.net, trained.preprocess(picture[None])
+    with torch.no_grad():
+        share = net(x).softmax(1)[0]
+    of = int(share.argmax()) if target is None else target
+    about = f"{trained.classes[of]} {100 * float(share[of]):.1f} %"
+    row = {"class": trained.classes[of], "probability": round(float(share[of]), 6), "picture": str(file), "about": about}
+    if method == "maps":
+        return row | stages(trained, x, layer, file)
+    if method in HEAT:
+        found = heat_of(method)(net, x, of, **({"layer": layer} if layer and method != "occlusion" else {}))[0]
+        draw.heat(picture, found, f"{trained.name}: {about}", HEAT[method], file)
+        return row | {"heat": rounded(found)}
+    what = Unit(layer or "features", maps[0]) if maps else Score(of)
+    found = back_of(method)(net, x, what)[0]
+    named = f"map {maps[0]} of {layer or 'features'}" if maps else about
+    draw.projection(picture, found, f"{trained.name}: {named}", BACK[method], file)
+    return row | {"about": named, "largest": float(found.abs().max()), "sum": float(found.sum())}
+
+
+def heat_of(method: str) -> Callable[..., "Tensor"]:
+    from ..explain import gradcam
+    from ..explain.occlusion import occlusion
+
+    return {
+        "gradcam": gradcam.grad_cam,
+        "gradcam++": gradcam.grad_cam_pp,
+        "layercam": gradcam.layer_cam,
+        "scorecam": gradcam.score_cam,
+        "occlusion": occlusion,
+    }[method]
+
+
+def back_of(method: str) -> Callable[..., "Tensor"]:
+    from ..explain.deconvnet import deconvnet
+    from ..explain.guided import guided
+    from ..explain.integrated import integrated
+    from ..explain.what import gradient
+
+    return {"gradient": gradient, "deconvnet": deconvnet, "guided": guided, "integrated": integrated}[method]
+
+
+def rounded(found: "Tensor") -> list[list[float]]:
+    return [[round(value, 6) for value in row] for row in found.tolist()]
+
+
+def stages(trained: "Trained", x: "Tensor", layer: str | None, file: Path) -> dict[str, Any]:
+    """The first 64 maps of a layer, or of each stage the map that is strongest."""
+    import torch
+
+    from ..explain import draw
+    from ..explain.what import given
+
+    with torch.no_grad():
+        if layer:
+            maps = given(trained.net, x, layer)[0]
+            draw.grid([m.numpy() for m in maps[:64]], f"{trained.name}: {layer}", file, "magma")
+            return {"about": f"{len(maps)} maps of {layer}", "shape": list(maps.shape)}
+        found = trained.net.pyramid(x, [name for name, _ in trained.net.features.named_children()])  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+    shown = {name: maps[0][maps[0].flatten(1).mean(1).argmax()].numpy() for name, maps in found.items() if maps.ndim == 4}
+    draw.grid(list(shown.values()), f"{trained.name}: of each stage the map of the largest mean", file, "magma", list(shown))
+    return {"about": f"{len(shown)} stages", "shapes": {name: list(found[name].shape[1:]) for name in shown}}
+
+
+def of_many(
+    method: str, trained: "Trained", files: list[Path], out: Path, target: int | None, layer: str | None, maps: list[int]
+) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    import torch
+
+    from ..explain import draw
+
+    read = [placed(trained, file) for file in files]
+    parts = [trained.preprocess(torch.stack(read[i : i + 32])) for i in range(0, len(read), 32)]
+    file = out / f"{trained.name}-{method}.png"
+    if method == "invariance":
+        from ..explain.invariance import invariance
+
+        names = [name for name, _ in trained.net.features.named_children()]  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+        layers = [f"features.{names[0]}", f"features.{names[-1]}"] if layer is None else [layer]
+        found = invariance(trained.net, torch.cat(parts), layers, None if target is None else torch.full((len(read),), target))
+        draw.curves(found, f"{trained.name}, {len(read)} pictures", file)
+        return {"method": method, "picture": str(file), "about": f"{len(found)} curves", "curves": [asdict(curve) for curve in found]}
+    from ..explain.patches import strongest
+
+    chosen = maps or list(range(6))
+    found = strongest(trained.net, parts, layer or "features", chosen)
+    draw.patches(
+        found, trained.preprocess.mean, trained.preprocess.std, f"{trained.name}: {layer or 'features'}, {len(read)} pictures", file
+    )
+    rows = {
+        str(m): [{"file": str(files[p.picture]), "value": p.value, "place": p.place, "box": p.box} for p in best]
+        for m, best in found.items()
+    }
+    return {"method": method, "picture": str(file), "about": f"{len(found)} maps", "maps": rows}
+
+
+def of_itself(method: str, trained: "Trained", out: Path, target: int | None, layer: str | None) -> dict[str, Any]:
+    import torch
+
+    from ..explain import draw
+    from ..models.backbone import stem
+
+    net, file = trained.net, out / f"{trained.name}-{method}.png"
+    row = {"method": method, "picture": str(file)}
+    if method == "filters":
+        filters = stem(net).weight.detach()  # pyright: ignore[reportArgumentType]
+        draw.grid([draw.contrast(f if len(f) == 3 else f[:1]) for f in filters], f"{trained.name}: {len(filters)} first filters", file)
+        return row | {"about": f"{len(filters)} filters of {filters.shape[2]} x {filters.shape[3]}"}
+    if method == "reuse":
+        from ..explain.reuse import reuse
+
+        found = reuse(net)
+        draw.grid([heat.numpy() for heat in found], f"{trained.name}: from which layer (down) each layer (across) reads", file, "viridis")
+        return row | {"about": f"{len(found)} blocks", "blocks": [rounded(heat) for heat in found]}
+    size = trained.preprocess.size
+    if method == "receptive":
+        from ..explain.receptive import effective, receptive
+
+        found = receptive(net, layer or "features", torch.randn(8, trained.channels, size, size))
+        draw.grid([found.sqrt().numpy()], f"{trained.name}: what the middle of {layer or 'features'} depends on", file, "magma")
+        return row | {"about": f"as large as a square of {effective(found):.0f} pixels", "side": effective(found)}
+    from ..explain.maximise import maximise
+
+    of = 0 if target is None else target
+    found = maximise(net, of, (trained.channels, size, size))
+    mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (trained.preprocess.mean, trained.preprocess.std))
+    draw.grid([draw.image(((found[0] * std + mean) * 255).clamp(0, 255))], f"{trained.name}: {trained.classes[of]}", file)
+    with torch.no_grad():
+        said = net(found)[0]
+    return row | {"about": trained.classes[of], "score": float(said[of]), "probability": float(said.softmax(0)[of])}

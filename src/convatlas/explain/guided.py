@@ -1,0 +1,14 @@
+"""Springenberg et al. 2014, "Striving for Simplicity", section 3.4, figure 1: guided backpropagation.
+
+R_n = relu(R_n+1) where x_n > 0, else 0: what both the gradient and the deconvnet let through.
+"""
+
+from torch import Tensor, nn
+
+from .rules import Rectified
+from .what import Score, What, gradient
+
+
+def guided(net: nn.Module, x: Tensor, what: What | None = None) -> Tensor:
+    """What speaks for the unit in each picture, like x. Raises Mistake for a network that is not of ReLUs."""
+    return gradient(net, x, what or Score(), Rectified(guided=True))

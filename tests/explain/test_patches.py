@@ -1,0 +1,24 @@
+import torch
+from torch import nn
+
+from convatlas.explain.patches import strongest
+
+
+def test_the_best_of_all_batches_each_with_what_it_depends_on():
+    net = nn.Sequential(nn.Conv2d(3, 2, 3, stride=2, bias=False), nn.ReLU())
+    net[0].weight.data.zero_()
+    net[0].weight.data[0, 0] = 1.0  # map 0 adds up red
+    net[0].weight.data[1, 1] = -1.0  # map 1 is off for what is green
+    x = torch.zeros(20, 3, 11, 11)
+    for i in range(20):
+        x[i, 0, 4, 6] = float((7 * i) % 20)
+    found = strongest(net, x.split(6), "1", [0, 1], best=3)
+    assert [(patch.picture, patch.value) for patch in found[0]] == [(17, 19.0), (14, 18.0), (11, 17.0)]
+    best = found[0][0]
+    top, left, bottom, right = best.box
+    assert top <= 4 < bottom
+    assert left <= 6 < right
+    assert best.pixels.shape == best.projection.shape == (3, 3, 3)
+    assert torch.equal(best.projection, net[0].weight[0].detach())
+    assert all(patch.value == 0 for patch in found[1])
+    assert len({patch.picture for patch in found[1]}) == 3
