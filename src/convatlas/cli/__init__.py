@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cyclopts import App
 
 from ..mistake import Mistake
-from . import atlas, compare, evaluate, explain, finetune, hub, runs, ship, sweep, use
+from . import atlas, claims, compare, evaluate, explain, finetune, hub, runs, ship, sweep, use
 from .data import data
 from .output import complain
 
@@ -15,7 +15,18 @@ app = App(name="convatlas", help=__doc__, version_flags=("--version",))
 
 for verb in (
     *(atlas.models, atlas.show, atlas.diagram, atlas.check, atlas.adopt, data),
-    *(runs.recipes, runs.train, sweep.sweep, compare.runs, finetune.finetune, use.weights, use.predict, evaluate.eval_, explain.explain),
+    *(
+        runs.recipes,
+        runs.train,
+        sweep.sweep,
+        compare.runs,
+        finetune.finetune,
+        use.weights,
+        use.predict,
+        evaluate.eval_,
+        explain.explain,
+        claims.claims,
+    ),
     *(hub.pack, hub.push, ship.export, ship.bench),
 ):
     app.command(verb, name=verb.__name__.rstrip("_"))

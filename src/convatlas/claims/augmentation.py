@@ -1,0 +1,17 @@
+"""Krizhevsky et al. 2012, section 4.1: without shifted and mirrored pictures the network overfits substantially."""
+
+from dataclasses import replace
+
+from . import Claim
+from .finding import Budget, Finding
+from .small import small
+from .trial import contest, plan, rivals
+
+
+def test(budget: Budget) -> Finding:
+    seeds, own = budget.of((0, 1), (0, 1, 2)), plan(budget, 20, 30, rate=0.02)
+    makes = {"as they are": (small, replace(own, augment=False)), "shifted and mirrored": small}
+    return contest(rivals("augmentation", makes, own, seeds, budget), "as they are", "shifted and mirrored", seeds)
+
+
+CLAIM = Claim("Shifted and mirrored pictures lower the test error.", "Krizhevsky et al. 2012, section 4.1", test)

@@ -1,0 +1,212 @@
+"""Networks trained for an experiment: on small pictures, by one plain plan, with what they do on the way."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from statistics import mean
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..data import source
+from ..data.augment import Flip, Shift
+from ..data.batches import Batches, Preprocess
+from ..data.pictures import Pictures
+from ..disk import whole
+from ..evaluate import scores
+from ..intervals import over_seeds
+from ..precision import careful
+from ..recipes import Cosine, CrossEntropy, Loss, Recipe, Steps
+from ..recipes.cifar import CIFAR
+from ..recipes.optimisers import SGD
+from ..train import fit, machine
+from .finding import OPEN, Budget, Finding, more
+
+Make = Callable[[int], nn.Module]  # for pictures of so many channels
+PREPROCESS = {
+    "cifar10": CIFAR,
+    "mnist": Preprocess(size=32, mean=(0.1307,), std=(0.3081,)),
+    "fashion-mnist": Preprocess(size=32, mean=(0.2860,), std=(0.3530,)),
+}
+SAVED = 60.0  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """SGD with Nesterov's momentum; the rate falls along half a cosine after a short rise, or stays.
+
+    `points` times in a run the errors are measured, on `watched` pictures to learn from, as they are, and on `tested` others.
+    """
+
+    data: str = "cifar10"
+    steps: int
+    batch: int = 128
+    rate: float = 0.1
+    falls: bool = True
+    decay: float = 5e-4
+    augment: bool = True
+    pictures: int = 50_000
+    tested: int = 10_000
+    watched: int = 2_000
+    points: int = 10
+    precision: str = "bfloat16"
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe(
+            source="an experiment of convatlas.claims",
+            model="resnet20",
+            data=self.data,
+            steps=self.steps,
+            batch=self.batch,
+            rate=Cosine(self.rate, warm=0.05) if self.falls else Steps(self.rate, ()),
+            optimiser=SGD(momentum=0.9, decay=self.decay, nesterov=True),
+            preprocess=PREPROCESS[self.data],
+            augment=((Shift(4), Flip()) if self.data != "mnist" else (Shift(2),)) if self.augment else (),
+            test=self.steps,
+            precision=self.precision,
+            layout="channels_last" if self.precision == "bfloat16" else "plain",
+        )
+
+
+def plan(budget: Budget, passes: float, quick_steps: int = 30, **changes: Any) -> Plan:
+    """So many passes over CIFAR-10, or a few steps on digits."""
+    if budget.full:
+        batch = changes.get("batch", 128)
+        return Plan(**{"steps": round(passes * 50_000 / batch), **changes})
+    few = {"data": "mnist", "steps": quick_steps, "batch": 32, "pictures": 2_000, "tested": 300, "watched": 300, "points": 2}
+    return Plan(**{**changes, **few, "precision": "float32"})
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a training went: errors in percent at its end, and `curve` rows of (step, training error, test error) on the way."""
+
+    train_error: float
+    test_error: float
+    curve: list[tuple[int, float, float]]
+    seconds: float
+    parameters: int
+    told: dict[str, Any] = field(default_factory=dict)
+
+    def reached(self, error: float) -> float | None:
+        """The step at which the training error first was this low, between two measurements by a straight line; None if it never was."""
+        before = (0, 90.0)
+        for step, train, _ in self.curve:
+            if train <= error:
+                share = (before[1] - error) / max(before[1] - train, 1e-9)
+                return before[0] + share * (step - before[0])
+            before = step, train
+        return None
+
+
+def part(data: str, split: str, count: int) -> Pictures:
+    found = source(data, PREPROCESS[data].size).load(split)
+    return Pictures(found.x[:count], found.y[:count], found.classes)
+
+
+def errors(net: nn.Module, pictures: Pictures, how: Preprocess) -> float:
+    training = net.training
+    found = 100 * float((scores(net, pictures.x, how).argmax(1) != pictures.y).double().mean())
+    net.train(training)
+    return found
+
+
+def learn(
+    name: str, make: Make, plan: Plan, seed: int, budget: Budget, loss: Loss | None = None, tell: Callable[[nn.Module], Any] | None = None
+) -> Course:
+    """Trains a network. One that the budget's folder has by the same plan is read from there, and one that was interrupted goes on.
+
+    `tell` says more of the trained network, as plain values.
+    """
+    recipe, about = replace(plan.recipe, loss=loss or CrossEntropy()), {"name": name, "seed": seed, "plan": asdict(plan)}
+    kept = budget.folder / f"{name}-{seed}.json" if budget.folder else None
+    if kept and kept.exists() and (known := json.loads(kept.read_text()))["about"] == about:
+        return Course(**{**known["course"], "curve": [tuple(row) for row in known["course"]["curve"]]})
+    train, test = part(plan.data, "train", plan.pictures), part(plan.data, "test", plan.tested)
+    watched = Pictures(train.x[: plan.watched], train.y[: plan.watched], train.classes)
+    torch.manual_seed(seed)
+    net = careful(make(train.x.shape[1]))
+    if recipe.layout == "channels_last":
+        net = net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    opt, batches = recipe.optimiser(net), Batches(train, plan.batch, seed, recipe.preprocess, recipe.augment)
+    state = {"about": about, "step": 0, "curve": [], "seconds": 0.0}
+    going = kept.with_suffix(".pt") if kept else None
+    if going and going.exists() and (old := torch.load(going, weights_only=True))["about"] == about:
+        state = old
+        net.load_state_dict(old["net"])
+        opt.load_state_dict(old["opt"])
+        torch.set_rng_state(old["random"])
+    every, begun, saved = max(1, plan.steps // plan.points), time.perf_counter(), time.perf_counter()
+    with machine(recipe):
+        for step in fit(net, recipe, batches, opt, state["step"]):
+            if step.n % every and step.n != plan.steps:
+                continue
+            state["seconds"] += time.perf_counter() - begun
+            row = (step.n, errors(net, watched, recipe.preprocess), errors(net, test, recipe.preprocess))
+            state["curve"].append(row)
+            state["step"] = step.n
+            budget.follow(f"{name}, seed {seed}: step {step.n:,} of {plan.steps:,}, test error {row[2]:.1f} %")
+            if going and time.perf_counter() - saved > SAVED:
+                with whole(going) as draft:
+                    torch.save(state | {"net": net.state_dict(), "opt": opt.state_dict(), "random": torch.get_rng_state()}, draft)
+                saved = time.perf_counter()
+            begun = time.perf_counter()
+    parameters = sum(p.numel() for p in net.parameters())
+    _, train_error, test_error = state["curve"][-1]
+    found = Course(train_error, test_error, state["curve"], round(state["seconds"], 1), parameters, tell(net.eval()) if tell else {})
+    if kept and going:
+        with whole(kept) as draft:
+            draft.write_text(json.dumps({"about": about, "course": asdict(found)}))
+        going.unlink(missing_ok=True)
+    return found
+
+
+def rivals(
+    name: str, makes: Mapping[str, Make | tuple[Make, Plan]], plan: Plan, seeds: Sequence[int], budget: Budget
+) -> dict[str, list[Course]]:
+    """Each network, or network and plan of its own, for each seed."""
+    found: dict[str, list[Course]] = {key: [] for key in makes}
+    for seed in seeds:
+        for key, what in makes.items():
+            make, own = what if isinstance(what, tuple) else (what, plan)
+            found[key].append(learn(f"{name}-{key.replace(' ', '_')}", make, own, seed, budget))
+    return found
+
+
+def contest(found: Mapping[str, list[Course]], worse: str, better: str, seeds: Sequence[int], of: str = "test_error") -> Finding:
+    """Whether one of the rivals has the larger error: the verdict by the margin's interval over the seeds, and bars of all."""
+    values = {key: [getattr(course, of) for course in courses] for key, courses in found.items()}
+    verdict, middle, (low, high) = more(values[worse], values[better])
+    bars, figures = {}, {}
+    for key, own in values.items():
+        centre, (a, b) = over_seeds(own)
+        bars[key] = [round(centre, 3), round(a, 3), round(b, 3)]
+        figures[key] = {of: bars[key], "each": [round(v, 3) for v in own], "seconds": [c.seconds for c in found[key]],
+                        "parameters": found[key][0].parameters}  # fmt: skip
+    figures["margin"] = [round(v, 3) for v in (middle, low, high)]
+    kind = of.replace("_", " ")
+    both = f"{mean(values[worse]):.2f} % ({worse}) and {mean(values[better]):.2f} % ({better})"
+    says = f"{kind} {both}: {middle:.2f} more ({low:.2f} to {high:.2f})"
+    picture = {"kind": "bars", "y": f"{kind}, %", "bars": bars}
+    return Finding(verdict, says, figures, picture, seeds, seconds(found))
+
+
+def seconds(found: Mapping[str, list[Course]]) -> float:
+    return round(sum(course.seconds for courses in found.values() for course in courses), 1)
+
+
+def curves(found: Mapping[str, list[Course]], passes: float) -> dict[str, Any]:
+    """Of each rival's first seed, training (dashed in the picture) and test error along the passes."""
+    series = {}
+    for key, courses in found.items():
+        last = courses[0].curve[-1][0]
+        series[f"{key}, training"] = [[passes * n / last, a] for n, a, _ in courses[0].curve]
+        series[f"{key}, test"] = [[passes * n / last, b] for n, _, b in courses[0].curve]
+    return {"kind": "lines", "x": "passes", "y": "error, %", "series": series}
+
+
+def open_(says: str, figures: Mapping[str, Any], seeds: Sequence[int], took: float, picture: Mapping[str, Any] | None = None) -> Finding:
+    return Finding(OPEN, says, figures, picture, seeds, took)

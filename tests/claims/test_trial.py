@@ -1,0 +1,75 @@
+"""Trainings of experiments: what was done is read, what was interrupted goes on to the same bits."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from convatlas.claims import trial
+from convatlas.claims.finding import OPEN, Budget
+from convatlas.claims.small import small
+from convatlas.claims.trial import Course, contest, learn, plan
+
+
+@pytest.fixture
+def own():
+    return plan(Budget(), 1, 24)
+
+
+def test_what_was_trained_by_the_same_plan_is_read(own, tmp_path):
+    budget = Budget(folder=tmp_path)
+    first = learn("net", small, own, 0, budget)
+    (tmp_path / "net-0.json").write_text(
+        (tmp_path / "net-0.json").read_text().replace(f'"test_error": {first.test_error}', '"test_error": 1.5')
+    )
+    assert learn("net", small, own, 0, budget).test_error == 1.5
+    assert learn("net", small, replace(own, rate=0.05), 0, budget).test_error != 1.5
+    assert not list(tmp_path.glob("*.pt"))
+
+
+def test_an_interrupted_training_goes_on_to_the_same_bits(own, tmp_path, monkeypatch):
+    own = replace(own, points=6)
+
+    def net(channels):
+        return small(channels, dropout=0.5)
+
+    def told(net):
+        return {"sum": float(sum(p.detach().double().sum() for p in net.parameters()))}
+
+    whole = learn("net", net, own, 0, Budget(), tell=told)
+    monkeypatch.setattr(trial, "SAVED", 0.0)
+
+    class Cut(Exception):
+        pass
+
+    def cut(text):
+        if "step 12 " in text:
+            raise Cut
+
+    with pytest.raises(Cut):
+        learn("net", net, own, 0, Budget(folder=tmp_path, follow=cut), tell=told)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".pt"]
+    torch.manual_seed(99)
+    resumed = learn("net", net, own, 0, Budget(folder=tmp_path), tell=told)
+    assert resumed.curve == whole.curve
+    assert resumed.told == whole.told
+    assert json.loads((tmp_path / "net-0.json").read_text())["course"]["told"] == whole.told
+
+
+def test_when_an_error_was_reached_is_between_measurements():
+    course = Course(10.0, 12.0, [(100, 50.0, 52.0), (200, 30.0, 33.0), (300, 10.0, 12.0)], 1.0, 1)
+    assert course.reached(40.0) == 150
+    assert course.reached(70.0) == 50
+    assert course.reached(5.0) is None
+
+
+def test_rivals_are_judged_by_the_margin_of_their_seeds():
+    def courses(*errors):
+        return [Course(0.0, error, [(1, 0.0, error)], 2.0, 7) for error in errors]
+
+    found = {"a": courses(10.0, 11.0), "b": courses(10.5, 10.5)}
+    finding = contest(found, "a", "b", (0, 1))
+    assert finding.verdict == OPEN
+    assert finding.figures["a"]["each"] == [10.0, 11.0]
+    assert finding.seconds == 8.0
