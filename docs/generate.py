@@ -1,5 +1,6 @@
 """Writes what is made from other things: the tables in README.md, from results/; that in docs/architecture.md, from the model files;
-docs/commands.md, from the command; docs/recipes.md, from the recipes; the lists of all networks and of all pretrained weights.
+docs/commands.md, from the command; docs/claims.md and the table in docs/speed.md, from results/; docs/recipes.md, from the recipes; the
+lists of all networks and of all pretrained weights.
 
 python docs/generate.py writes; with --check it only says what is stale, and exits with 1 if anything is.
 """
@@ -33,6 +34,11 @@ RECIPES = """# Recipes
 Made by docs/generate.py from src/convatlas/recipes. `convatlas recipes NAME` lists every value of one, `convatlas train NAME` follows it;
 where the data is imagenet, name a place of your own by `--recipe.data PLACE`. Errors are top-1, in percent, by the test protocol of the
 source, as published; none was measured here. The last column names the fields whose values were not read again in the source.
+"""
+CLAIMS = """# Claims
+
+Made by docs/generate.py from results/claims; `convatlas claims NAME --full --out results/claims` tries one again. "Here" is CIFAR-10 or
+arithmetic, on a small machine; most claims were made of ImageNet. A verdict takes an interval of 95 % over seeds that excludes chance.
 """
 
 
@@ -141,6 +147,55 @@ def recipes() -> str:
     return "\n".join(parts)
 
 
+def claims() -> str:
+    """A line for each claim that was tried in full, then each with its picture."""
+    from convatlas.claims import NAMES
+
+    found = {path.stem: json.loads(path.read_text()) for path in (HERE / "results" / "claims").glob("*.json")}
+    rows, parts = ["| claim | verdict | found | seeds | training |", "|---|---|---|---|---|"], []
+    for name in NAMES:
+        if name not in found:
+            rows.append(f"| `{name}` | not tried in full yet | | | |")
+            continue
+        row = found[name]
+        took = "" if not row["trained"] else f"{row['seconds'] / 60:.0f} min"
+        rows.append(f"| [`{name}`](#{name}) | {row['verdict']} | {row['says']} | {len(row['seeds']) or ''} | {took} |")
+        said, machine = f"{row['says'][0].upper()}{row['says'][1:]}", row["environment"]
+        parts += [
+            f"## {name}\n",
+            f"{row['sentence']} *{row['place']}.*\n",
+            f"**{row['verdict'].capitalize()}.** {said}.\n",
+            f"![{name}](../results/claims/{name}.svg)\n",
+            f"`{row['command']}`, {machine['processor']}, {machine['cores']} cores\n",
+        ]
+    return "\n".join([CLAIMS, *rows, "", *parts])
+
+
+def inference() -> str:
+    """How fast each network answers here, by us and by the best peer, for each demand of accuracy."""
+    path = HERE / "results" / "bench" / "inference.json"
+    if not path.exists():
+        return "Not measured yet."
+    bench = json.loads(path.read_text())
+    limits = ", ".join(f"{name} {value:,.0f} {'GB/s' if name == 'copy' else 'GFLOP/s'}" for name, value in bench["ceilings"].items())
+    rows = [
+        f"{bench['environment']['processor']}, {bench['environment']['cores']} cores; at most {limits}. `{bench['command']}`\n",
+        "| network | batch | demand | ours, ms | how | of the limit | best peer, ms | times as fast | times eager |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in bench["rows"]:
+        for demand, best in row["best"].items():
+            ours, peer = row["sides"][best["ours"]], row["sides"].get(best.get("peer", ""), {})
+            precision = best["ours"].rpartition(" ")[2]
+            how = f"{ours.get('engine', '')} {precision}, {ours.get('chunk', '')} x {ours.get('streams', '')}"
+            share = f"{100 * ours['gflops'] / bench['ceilings'][precision]:.0f} %" if precision in bench["ceilings"] else ""
+            rows.append(
+                f"| `{row['model']}` | {row['batch']} | {demand} | {ours['ms']:.2f} | {how} | {share} | "
+                f"{peer.get('ms', float('nan')):.2f} ({best.get('peer', '')}) | {best.get('ratio', '')} | {best.get('over_eager', '')} |"
+            )
+    return "\n".join(rows)
+
+
 def catalogue() -> str:
     from convatlas.catalogue import counted
 
@@ -170,6 +225,8 @@ def main() -> None:
     pages = {
         HERE / "README.md": filled(HERE / "README.md", {"runs": runs(), "tuned": tuned(), "speed": speed(), "pretrained": seen()}),
         HERE / "docs" / "architecture.md": filled(HERE / "docs" / "architecture.md", {"lengths": lengths()}),
+        HERE / "docs" / "speed.md": filled(HERE / "docs" / "speed.md", {"inference": inference()}),
+        HERE / "docs" / "claims.md": claims(),
         HERE / "docs" / "commands.md": commands(),
         HERE / "docs" / "recipes.md": recipes(),
         HERE / "src" / "convatlas" / "catalogue.json": catalogue(),
