@@ -74,10 +74,26 @@ ARROWS = {
     "compare": {"mistake", "disk", "recipes", "intervals"},
     "track": {"mistake", "disk", "recipes", "compare"},
     "report": {"disk", "data", "evaluate", "metrics", "recipes", "run", "sets"},
+    "web": {"mistake", "pixels", "data", "models", "analysis", "catalogue", "check", "recipes", "compare", "diagram", "pretrained"}
+    | {"trained", "inference", "explain", "claims"},
     "cli": {"mistake", "disk", "models", "analysis", "rules", "catalogue", "check", "diagram", "weights"}
     | {"recipes", "data", "evaluate", "run", "pretrained", "trained", "predict", "report", "watch"}
     | {"compare", "track", "sets", "settle", "packed", "hub", "finetune", "protocols", "ensemble"}
-    | {"launch", "distribute", "cluster", "bulk", "intervals", "pixels", "inference", "export", "speed", "machine", "explain", "claims"},
+    | {
+        "launch",
+        "distribute",
+        "cluster",
+        "bulk",
+        "intervals",
+        "pixels",
+        "inference",
+        "export",
+        "speed",
+        "machine",
+        "explain",
+        "claims",
+        "web",
+    },
     "__main__": {"cli"},
     "__init__": {"analysis", "inference", "models", "recipes", "run", "train", "trained", "weights"},
 }

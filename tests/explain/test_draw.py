@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from safetensors.torch import save_file
 
-from convatlas.cli.explain import BACK, HEAT
+from convatlas.explain.methods import BACK, HEAT
 from convatlas.models import build
 
 MODEL = "squeezenet1_1"

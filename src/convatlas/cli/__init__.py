@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cyclopts import App
 
 from ..mistake import Mistake
-from . import atlas, claims, compare, evaluate, explain, finetune, hub, runs, ship, sweep, use
+from . import atlas, claims, compare, evaluate, explain, finetune, hub, page, runs, ship, sweep, use
 from .data import data
 from .output import complain
 
@@ -27,7 +27,7 @@ for verb in (
         explain.explain,
         claims.claims,
     ),
-    *(hub.pack, hub.push, ship.export, ship.bench),
+    *(hub.pack, hub.push, ship.export, ship.bench, page.page, page.serve),
 ):
     app.command(verb, name=verb.__name__.rstrip("_"))
 

@@ -1,6 +1,6 @@
 """The verb for looking inside: explain."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,17 +14,8 @@ if TYPE_CHECKING:
 
     from ..trained import Trained
 
-HEAT = {
-    "gradcam": "Grad-CAM",
-    "gradcam++": "Grad-CAM++",
-    "layercam": "Layer-CAM",
-    "scorecam": "Score-CAM",
-    "occlusion": "fall of probability",
-}
-BACK = {"gradient": "gradient", "deconvnet": "deconvnet", "guided": "guided backpropagation", "integrated": "integrated gradients"}
 ITSELF = {"filters": "first filters", "reuse": "feature reuse", "maximise": "what a class wants to see", "receptive": "effective field"}
 OTHERS = {"maps": "feature maps", "patches": "the nine strongest", "invariance": "invariance"}
-METHODS = (*HEAT, *BACK, *OTHERS, *ITSELF)
 
 
 Out = Annotated[Path, Parameter(name=("--out", "-o"), help="A folder for the pictures.")]
@@ -67,11 +58,12 @@ def explain(
     images
         Picture files, folders of them or patterns.
     """
+    from ..explain.methods import BACK, HEAT
     from ..pixels import expanded
     from .use import opened
 
-    if method not in METHODS:
-        raise Mistake(f"no method {method!r}; there are: {', '.join(METHODS)}.")
+    if method not in (known := (*HEAT, *BACK, *OTHERS, *ITSELF)):
+        raise Mistake(f"no method {method!r}; there are: {', '.join(known)}.")
     if method not in ITSELF and not images:
         raise Mistake(f"{method} needs pictures: name files, folders or patterns.")
     folder = Path(what) if (Path(what) / "recipe.json").exists() else None
@@ -140,6 +132,7 @@ def of_one(
     import torch
 
     from ..explain import draw
+    from ..explain.methods import BACK, HEAT, explainer
     from ..explain.what import Score, Unit
 
     net, x = trained.net, trained.preprocess(picture[None])
@@ -151,36 +144,14 @@ def of_one(
     if method == "maps":
         return row | stages(trained, x, layer, file)
     if method in HEAT:
-        found = heat_of(method)(net, x, of, **({"layer": layer} if layer and method != "occlusion" else {}))[0]
+        found = explainer(method)(net, x, of, **({"layer": layer} if layer and method != "occlusion" else {}))[0]
         draw.heat(picture, found, f"{trained.name}: {about}", HEAT[method], file)
         return row | {"heat": rounded(found)}
     what = Unit(layer or "features", maps[0]) if maps else Score(of)
-    found = back_of(method)(net, x, what)[0]
+    found = explainer(method)(net, x, what)[0]
     named = f"map {maps[0]} of {layer or 'features'}" if maps else about
     draw.projection(picture, found, f"{trained.name}: {named}", BACK[method], file)
     return row | {"about": named, "largest": float(found.abs().max()), "sum": float(found.sum())}
-
-
-def heat_of(method: str) -> Callable[..., "Tensor"]:
-    from ..explain import gradcam
-    from ..explain.occlusion import occlusion
-
-    return {
-        "gradcam": gradcam.grad_cam,
-        "gradcam++": gradcam.grad_cam_pp,
-        "layercam": gradcam.layer_cam,
-        "scorecam": gradcam.score_cam,
-        "occlusion": occlusion,
-    }[method]
-
-
-def back_of(method: str) -> Callable[..., "Tensor"]:
-    from ..explain.deconvnet import deconvnet
-    from ..explain.guided import guided
-    from ..explain.integrated import integrated
-    from ..explain.what import gradient
-
-    return {"gradient": gradient, "deconvnet": deconvnet, "guided": guided, "integrated": integrated}[method]
 
 
 def rounded(found: "Tensor") -> list[list[float]]:

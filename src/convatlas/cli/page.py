@@ -1,0 +1,154 @@
+"""The verbs for the atlas and the service: page, serve."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ..mistake import Mistake
+
+Flag = Parameter(negative=())
+Host = Annotated[str, Parameter(help="Where to listen; other machines can come in only by another than this.")]
+Port = Annotated[int, Parameter(help="0: any that is free.")]
+
+
+def page(
+    *,
+    host: Host = "127.0.0.1",
+    port: Port = 8321,
+    runs: Path = Path("runs"),
+    results: Path | None = None,
+    static: Path | None = None,
+    open_: Annotated[bool, Parameter(name="--open", negative=())] = False,
+) -> None:
+    """The atlas as pages to walk through: timeline, networks, comparison, calculator, trying pictures, runs, claims (the extra `web`).
+
+    The same server is the HTTP service; see `convatlas serve`. Ctrl-C ends it.
+
+    Parameters
+    ----------
+    runs
+        The folder of runs: they are listed and followed, and those that are finished answer on the page Try.
+    results
+        What `convatlas claims --out` wrote, for the verdicts on the page Claims.
+    static
+        Do not serve, but write the pages into this folder, new or empty, for any web host.
+    open_
+        Open a browser.
+    """
+    if static is not None:
+        still(static)
+        return
+    listen(host, port, open_, runs=runs, results=results)
+
+
+def serve(
+    *,
+    host: Host = "127.0.0.1",
+    port: Port = 8321,
+    runs: Path = Path("runs"),
+    precision: str = "auto",
+    calibration: Path | None = None,
+    budget: float = 1.0,
+    tried: Annotated[bool, Flag] = False,
+    keys: Path | None = None,
+    new_key: Annotated[bool, Flag] = False,
+    engine: str = "local",
+    replicas: int = 1,
+) -> None:
+    """Networks that answer over HTTP: POST /v1/predict, /v1/embed, /v1/explain (the extra `web`). What there is: GET /openapi.json.
+
+    Parameters
+    ----------
+    runs
+        A folder whose finished runs answer as well.
+    precision
+        fp32, bf16, int8 or auto.
+    calibration
+        For int8: a folder of some hundred pictures like those to come.
+    budget
+        Seconds in which an answer must be expected, or the question is refused (429).
+    tried
+        Try at the start which way is fastest, once for each network.
+    keys
+        A file with sha256 hashes of API keys, a line each; whoever asks must have one.
+    new_key
+        Make a key, print it, add its hash to the file, and end.
+    engine
+        "ray": the same application under Ray Serve (the extra `cluster`).
+    replicas
+        Of Ray.
+    """
+    if new_key:
+        make_key(keys)
+        return
+    if engine not in ("local", "ray"):
+        raise Mistake(f"no engine {engine!r}; there are: local, ray.")
+    if keys is not None and not keys.exists():
+        raise Mistake(f"{keys} is not there; make it with: convatlas serve --keys {keys} --new-key")
+    what = {"runs": runs, "precision": precision, "calibration": calibration, "budget": budget, "tried": tried, "keys": keys}
+    if engine == "ray":
+        from ..web.ray import run
+
+        run(host, port, replicas, **what)
+        return
+    listen(host, port, False, **what)
+
+
+def make_key(file: Path | None) -> None:
+    import hashlib
+    import secrets
+
+    if file is None:
+        raise Mistake("name the file of hashes by --keys FILE.")
+    key = secrets.token_urlsafe(32)
+    with file.open("a") as opened:
+        opened.write(hashlib.sha256(key.encode()).hexdigest() + "\n")
+    file.chmod(0o600)
+    print(key)
+
+
+def listen(host: str, port: int, browse: bool, **settings: object) -> None:
+    import socket
+
+    try:
+        import uvicorn
+
+        from ..web.app import Settings, create_app
+    except ImportError as error:
+        raise Mistake(f"{error.name} is not installed; get the extra: pip install 'convatlas[web]'.") from error
+    names = ["127.0.0.1", "localhost", "[::1]", *([] if host in ("127.0.0.1", "0.0.0.0", "::") else [host])]  # noqa: S104
+    app = create_app(Settings(**settings, names=["*"] if host in ("0.0.0.0", "::") else names))  # noqa: S104 # pyright: ignore[reportArgumentType]
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((host, port))
+        except OSError as error:
+            raise Mistake(f"{host}:{port} cannot be had ({error.strerror}); take another --port, or 0 for any.") from error
+        where = f"http://{host}:{bound.getsockname()[1]}/"
+        print(f"{where} is ready; Ctrl-C ends it.", flush=True)
+        if browse:
+            import webbrowser
+
+            webbrowser.open(where)
+        config = uvicorn.Config(
+            app, log_level="warning", timeout_graceful_shutdown=30, timeout_keep_alive=10, h11_max_incomplete_event_size=1 << 16
+        )
+        uvicorn.Server(config).run(sockets=[bound])
+
+
+def still(folder: Path) -> None:
+    from rich.console import Console
+    from rich.progress import track
+
+    from ..web import facts
+    from ..web.still import write
+
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise Mistake(f"{folder} is there already and is not empty; choose another place.")
+    folder.mkdir(parents=True, exist_ok=True)
+    console = Console(stderr=True)
+    total = 2 * (len(facts.networks()) + 4)
+    count = sum(1 for _ in track(write(folder), "writing", total=total, console=console, transient=True, disable=not console.is_terminal))
+    print(f"{count} pages are written. Look at {folder / 'index.html'}")

@@ -1,0 +1,102 @@
+"""The networks that answer: which there are on this machine, opened when first asked for, each with its fast twin."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from fastapi import HTTPException
+from numpy.typing import NDArray
+
+from .batcher import Batcher
+
+if TYPE_CHECKING:
+    from ..trained import Trained
+
+OPEN = 4  # networks at a time
+BATCH = 32
+
+
+@dataclass
+class Host:
+    """A network in use."""
+
+    trained: "Trained"
+    batcher: Batcher
+
+    def prepared(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """A picture (H, W, channels) as the network takes it, (1, channels, size, size)."""
+        if self.trained.photo is not None:
+            return self.trained.photo.normalised(self.trained.photo.placed(picture)[None])
+        import torch
+
+        placed = self.trained.place(torch.from_numpy(picture).permute(2, 0, 1).contiguous())
+        return self.trained.preprocess(placed[None]).numpy()
+
+
+class Hosts:
+    """`runs` is the folder whose finished runs answer as well, by their names; `precision` as in convatlas.fast."""
+
+    def __init__(self, runs: Path, precision: str = "auto", budget: float = 1.0, tried: bool = False, calibration: Path | None = None):
+        self.runs, self.precision, self.budget, self.tried, self.calibration = runs, precision, budget, tried, calibration
+        self.open: OrderedDict[str, Host] = OrderedDict()
+        self.lock = threading.Lock()
+
+    def available(self) -> dict[str, dict[str, Any]]:
+        """Names of what can be asked, and what each is: weights that are on this machine, and runs that are finished."""
+        from ..pretrained import here, table
+
+        found = {
+            w.model: {"model": w.model, "weights": name, "top1": w.top1, "size": w.photo.size}
+            for name, w in reversed(table().items())
+            if here(w)
+        }
+        for folder in sorted(self.runs.iterdir()) if self.runs.is_dir() else ():
+            if (folder / "result.json").exists():
+                found[folder.name] = {"model": folder.name, "run": True}
+        return found
+
+    def get(self, name: str | None) -> Host:
+        """The network of this name, by default the first there is. Raises HTTPException 404. Takes seconds where it is not open yet."""
+        if name in self.open:
+            with self.lock:
+                self.open.move_to_end(name)
+                return self.open[name]
+        known = self.available()
+        if not known:
+            raise HTTPException(404, "no network has weights on this machine: see convatlas weights.")
+        name = name or next((n for n in known if n == "efficientnet_lite0"), next(iter(known)))
+        if name not in known:
+            raise HTTPException(404, f"no network {name!r} here; there are: {', '.join(known)}.")
+        with self.lock:
+            if name not in self.open:
+                self.open[name] = self.made(name, known[name])
+                while len(self.open) > OPEN:
+                    self.open.popitem(last=False)
+            return self.open[name]
+
+    def made(self, name: str, what: dict[str, Any]) -> Host:
+        import torch
+
+        from ..inference.choose import fast
+        from ..trained import of_run, of_weights
+
+        trained = of_run(self.runs / name) if what.get("run") else of_weights(name, offline=True)
+        pictures = self.real(trained) if self.precision == "int8" else None
+        twin = fast(trained.net, self.precision, BATCH, trained.preprocess.size, calibration=pictures, tried=self.tried)
+        return Host(trained, Batcher(lambda x: twin(torch.from_numpy(x)).numpy(), BATCH, budget=self.budget))
+
+    def real(self, trained: "Trained") -> Any:
+        """Pictures for int8, from the folder that the service was given."""
+        import torch
+
+        from ..data.pictures import read_picture
+        from ..mistake import Mistake
+        from ..pixels import expanded
+
+        if self.calibration is None:
+            raise Mistake("int8 needs real pictures: name a folder of some hundred by --calibration.")
+        files = expanded([str(self.calibration)])[:512]
+        return torch.cat([trained.preprocess(trained.place(read_picture(file, trained.channels))[None]) for file in files])

@@ -1,0 +1,231 @@
+"""The HTTP service: /v1/predict, /v1/embed, /v1/explain, /v1/models, /healthz, /metrics."""
+
+import hashlib
+import hmac
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from pydantic import BaseModel
+
+from .batcher import Full
+from .hosts import Host, Hosts
+from .uploads import PICTURES, asked, picture
+
+METHODS = ("gradcam", "gradcam++", "layercam", "occlusion", "deconvnet", "guided", "integrated")
+BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["pictures"],
+                    "properties": {"pictures": {"type": "array", "items": {"type": "string", "format": "binary"}, "maxItems": PICTURES}},
+                }
+            },
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["pictures"],
+                    "properties": {
+                        "pictures": {"type": "array", "items": {"type": "string", "format": "byte"}, "minItems": 1, "maxItems": PICTURES}
+                    },
+                }
+            },
+        },
+    }
+}
+CODES: dict[int | str, dict[str, Any]] = {
+    code: {"description": text}
+    for code, text in (
+        (400, "a damaged body"), (401, "no key, or a wrong one"), (404, "no such network"), (408, "too slow"), (413, "too large"),
+        (415, "no picture"), (422, "a damaged picture or a wrong value"), (429, "busy: come again after Retry-After seconds"),
+    )
+}  # fmt: skip
+
+
+class Prediction(BaseModel):
+    index: int
+    label: str
+    probability: float
+
+
+class Answer(BaseModel):
+    predictions: list[Prediction]
+
+
+class Predictions(BaseModel):
+    model: str
+    answers: list[Answer]
+
+
+class Embeddings(BaseModel):
+    model: str
+    embeddings: list[list[float]]
+
+
+class Explanation(BaseModel):
+    """`heat` is a map of values, rows from the top; of methods that go back to pixels, the sum over colours, made as small."""
+
+    model: str
+    method: str
+    label: str
+    index: int
+    probability: float
+    heat: list[list[float]]
+
+
+class Measures:
+    """What /metrics tells."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter("convatlas_requests", "Requests answered", ["path", "code"], registry=self.registry)
+        self.seconds = Histogram("convatlas_seconds", "Seconds to an answer", ["path"], registry=self.registry)
+        self.pictures = Counter("convatlas_pictures", "Pictures answered", registry=self.registry)
+        self.waiting = Gauge("convatlas_waiting", "Pictures that wait for an answer", registry=self.registry)
+
+
+class Keys:
+    """API keys, of which only sha256 hashes are kept, a line each in a file; none means that all may ask."""
+
+    def __init__(self, file: Path | None):
+        self.hashes = [line.strip() for line in file.read_text().splitlines() if line.strip()] if file else []
+
+    def __call__(self, request: Request) -> None:
+        if not self.hashes:
+            return
+        given = request.headers.get("authorization", "").removeprefix("Bearer ").strip() or request.headers.get("x-api-key", "")
+        hashed = hashlib.sha256(given.encode()).hexdigest()
+        if not any([hmac.compare_digest(hashed, known) for known in self.hashes]):  # noqa: C419 (all are compared, so time tells nothing)
+            raise HTTPException(401, "this service wants a key: Authorization: Bearer KEY.", {"WWW-Authenticate": "Bearer"})
+
+
+Model = Annotated[str | None, Query(max_length=100, description="a network from /v1/models")]
+
+
+def service(hosts: Hosts, keys: Keys, measures: Measures) -> APIRouter:
+    router = APIRouter(responses=CODES)
+    guarded = [Depends(keys)]
+
+    @router.get("/healthz", tags=["service"])
+    def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get("/metrics", tags=["service"], response_class=Response)
+    def metrics() -> Response:
+        measures.waiting.set(sum(host.batcher.waiting for host in hosts.open.values()))
+        return Response(generate_latest(measures.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @router.get("/v1/models", tags=["service"], dependencies=guarded)
+    def models() -> list[dict[str, Any]]:
+        return list(hosts.available().values())
+
+    @router.post("/v1/predict", tags=["service"], dependencies=guarded, openapi_extra=BODY)
+    async def predict(request: Request, model: Model = None, top: Annotated[int, Query(ge=1, le=1000)] = 5) -> Predictions:
+        host, x = await questions(hosts, request, model)
+        said = await answered(host, x)
+        measures.pictures.inc(len(x))
+        return Predictions(model=host.trained.name, answers=[best(host, row, top) for row in said])
+
+    @router.post("/v1/embed", tags=["service"], dependencies=guarded, openapi_extra=BODY)
+    async def embed(request: Request, model: Model = None) -> Embeddings:
+        host, x = await questions(hosts, request, model)
+        return Embeddings(model=host.trained.name, embeddings=await run_in_threadpool(embedded, host, x))
+
+    @router.post("/v1/explain", tags=["service"], dependencies=guarded, openapi_extra=BODY)
+    async def explain(
+        request: Request,
+        model: Model = None,
+        method: Annotated[str, Query(pattern=f"^({'|'.join(m.replace('+', '[+]') for m in METHODS)})$")] = "gradcam",
+        target: Annotated[int | None, Query(ge=0, le=100_000)] = None,
+    ) -> Explanation:
+        host, x = await questions(hosts, request, model)
+        return await run_in_threadpool(explained, host, x[:1], method, target)
+
+    return router
+
+
+async def questions(hosts: Hosts, request: Request, model: str | None) -> tuple[Host, Any]:
+    """The network and the pictures of a request, as that takes them."""
+    found = await asked(request)
+    named = model or found.fields.get("model")
+    if named is not None and not isinstance(named, str):
+        raise HTTPException(422, '"model" must be a text.')
+    host = hosts.open.get(named or "") or await run_in_threadpool(hosts.get, named)
+    return host, await run_in_threadpool(prepared, host, found.pictures)
+
+
+def prepared(host: Host, pictures: list[bytes]) -> Any:
+    return np.concatenate([host.prepared(picture(data, host.trained.channels)) for data in pictures])
+
+
+async def answered(host: Host, x: Any) -> Any:
+    try:
+        return await host.batcher.ask(x)
+    except Full as full:
+        raise HTTPException(429, str(full), {"Retry-After": str(max(1, round(full.seconds)))}) from full
+
+
+def shares(scores: Any) -> Any:
+    share = np.exp(scores - scores.max())
+    return share / share.sum()
+
+
+def best(host: Host, scores: Any, top: int) -> Answer:
+    share, labels = shares(scores), host.trained.classes
+    order = np.argsort(-share, kind="stable")[:top].tolist()
+    return Answer(predictions=[Prediction(index=i, label=labels[i], probability=round(float(share[i]), 6)) for i in order])
+
+
+def embedded(host: Host, x: Any) -> list[list[float]]:
+    import torch
+
+    from ..models.net import Net
+
+    if not isinstance(host.trained.net, Net):
+        raise HTTPException(422, f"{host.trained.name} gives no embedding.")
+    with torch.inference_mode():
+        return host.trained.net.embed(torch.from_numpy(x)).tolist()
+
+
+def explained(host: Host, x: Any, method: str, target: int | None) -> Explanation:
+    import torch
+    from torch.nn.functional import adaptive_avg_pool2d
+
+    from ..explain.methods import HEAT, explainer
+    from ..explain.what import Score
+    from ..mistake import Mistake
+
+    net, pictures = host.trained.net, torch.from_numpy(x)
+    with torch.inference_mode():
+        share = net(pictures).softmax(1)[0]
+    of = int(share.argmax()) if target is None else target
+    if of >= len(share):
+        raise HTTPException(422, f"{host.trained.name} has classes 0 to {len(share) - 1}.")
+    try:
+        if method in HEAT:
+            heat = explainer(method)(net, pictures, of)[0]
+        else:
+            heat = adaptive_avg_pool2d(explainer(method)(net, pictures, Score(of)).abs().sum(1), 56)[0]
+    except Mistake as error:
+        raise HTTPException(422, str(error)) from error
+    rows = [[round(value, 5) for value in row] for row in heat.tolist()]
+    label = host.trained.classes[of]
+    return Explanation(model=host.trained.name, method=method, label=label, index=of, probability=round(float(share[of]), 6), heat=rows)
+
+
+async def measured(measures: Measures, request: Request, call: Any) -> Response:
+    """Middleware: how many requests of each kind came to what end, and how long they took."""
+    begun = time.perf_counter()
+    response = await call(request)
+    path = request.url.path if request.url.path.startswith("/v1/") else "page"
+    path = path if path in ("/v1/predict", "/v1/embed", "/v1/explain", "/v1/models", "page") else "other"
+    measures.requests.labels(path, response.status_code).inc()
+    measures.seconds.labels(path).observe(time.perf_counter() - begun)
+    return response

@@ -1,0 +1,134 @@
+"""Pictures that come in requests: how much is read, what counts as a picture, and what is said of the rest. They stay in memory."""
+
+import asyncio
+import base64
+import binascii
+import json
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from fastapi import HTTPException, Request
+from numpy.typing import NDArray
+from PIL import Image
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from ..mistake import Mistake
+from ..pixels import pixels
+
+BODY = 32 << 20  # bytes of a request
+PIXELS = 50_000_000  # of a picture
+PICTURES = 64  # in a request
+PATIENCE = 20.0  # seconds in which a request must have come
+
+MAGIC = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"), (b"GIF8", "GIF"), (b"BM", "BMP"), (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"))
+
+
+class Whole(MultiPartParser):
+    """Keeps every part in memory."""
+
+    spool_max_size = BODY + 1
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The pictures' bytes, and the other fields of the request."""
+
+    pictures: list[bytes]
+    fields: dict[str, Any]
+
+
+async def body_of(request: Request) -> bytes:
+    """Raises HTTPException 413 for more than BODY bytes, 408 for a client that takes longer than PATIENCE."""
+    length = request.headers.get("content-length", "0")
+    if not length.isdecimal() or int(length) > BODY:
+        raise HTTPException(413, f"a request has at most {BODY >> 20} MB.")
+    parts, size = [], 0
+    try:
+        async with asyncio.timeout(PATIENCE):
+            async for part in request.stream():
+                size += len(part)
+                if size > BODY:
+                    raise HTTPException(413, f"a request has at most {BODY >> 20} MB.")
+                parts.append(part)
+    except TimeoutError:
+        raise HTTPException(408, f"the request did not come within {PATIENCE:.0f} seconds.") from None
+    return b"".join(parts)
+
+
+async def asked(request: Request) -> Asked:
+    """What a request asks about: multipart files, a JSON document with base64 in "pictures", or a picture as the body itself."""
+    body, kind = await body_of(request), request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        found = await multipart(request, body)
+    elif kind == "application/json":
+        found = document(body)
+    elif kind.startswith("image/") or kind == "application/octet-stream":
+        found = Asked([body], {})
+    else:
+        raise HTTPException(415, "send multipart/form-data with files, application/json with base64 in pictures, or a picture itself.")
+    if not found.pictures:
+        raise HTTPException(422, "there is no picture in the request.")
+    if len(found.pictures) > PICTURES:
+        raise HTTPException(413, f"a request has at most {PICTURES} pictures.")
+    return found
+
+
+async def multipart(request: Request, body: bytes) -> Asked:
+    async def stream() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    try:
+        form = await Whole(request.headers, stream(), max_files=PICTURES + 1, max_fields=20, max_part_size=BODY).parse()
+        files = [await value.read() for _, value in form.multi_items() if isinstance(value, UploadFile)]
+        fields = {key: value for key, value in form.multi_items() if isinstance(value, str)}
+    except (MultiPartException, KeyError, ValueError, AssertionError) as error:
+        raise HTTPException(400, f"the multipart body is damaged: {error or 'no boundary'}.") from error
+    return Asked(files, fields)
+
+
+def document(body: bytes) -> Asked:
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, f"the body is no JSON: {error}.") from error
+    coded = found.get("pictures") if isinstance(found, dict) else None
+    if not isinstance(coded, list) or not all(isinstance(text, str) for text in coded):
+        raise HTTPException(422, '"pictures" must be a list of base64 texts.')
+    try:
+        pictures = [base64.b64decode(text.partition(",")[2] if text.startswith("data:") else text, validate=True) for text in coded]
+    except (binascii.Error, ValueError) as error:
+        raise HTTPException(422, f"a picture is no base64: {error}.") from error
+    return Asked(pictures, {key: value for key, value in found.items() if key != "pictures"})
+
+
+def kind_of(data: bytes) -> str | None:
+    """What the first bytes say that this is."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    return next((name for magic, name in MAGIC if data.startswith(magic)), None)
+
+
+def picture(data: bytes, channels: int) -> NDArray[np.uint8]:
+    """The picture in these bytes, (H, W, channels). Raises HTTPException: 415 if they are none, 413 if it is too large, 422 if damaged."""
+    kind = kind_of(data)
+    if kind is None:
+        raise HTTPException(415, "this is no JPEG, PNG, WebP, GIF, BMP or TIFF.")
+    try:
+        with Image.open(BytesIO(data), formats=[kind]) as opened:
+            width, height = opened.size
+    except Image.DecompressionBombError as error:
+        raise HTTPException(413, f"a picture has at most {PIXELS:,} pixels.") from error
+    except Exception as error:
+        raise HTTPException(422, f"the {kind} cannot be read.") from error
+    if width * height > PIXELS:
+        raise HTTPException(413, f"a picture has at most {PIXELS:,} pixels, not {width:,} x {height:,}.")
+    try:
+        return pixels(BytesIO(data), "the picture", channels)
+    except Mistake as error:
+        raise HTTPException(422, str(error)) from error
+    except Exception as error:  # a reader's own trouble with what it was given is the giver's
+        raise HTTPException(422, f"the {kind} cannot be read.") from error

@@ -1,0 +1,70 @@
+"""Questions answered together."""
+
+import asyncio
+import time
+
+import numpy as np
+import pytest
+
+from convatlas.web.batcher import Batcher, Full
+
+
+def rows(n, start=0):
+    return np.arange(start, start + n, dtype=np.float32)[:, None]
+
+
+def test_everyone_is_told_their_own_and_few_batches_are_made():
+    async def main():
+        batcher = Batcher(lambda x: x * 2, most=8, company=0.05)
+        said = await asyncio.gather(*(batcher.ask(rows(1 + i % 3, 10 * i)) for i in range(20)))
+        for i, answer in enumerate(said):
+            assert np.array_equal(answer, 2 * rows(1 + i % 3, 10 * i))
+        assert len(batcher.sizes) < 10
+        assert max(batcher.sizes) >= 6
+        assert batcher.waiting == 0
+
+    asyncio.run(main())
+
+
+def test_what_would_wait_too_long_is_refused_and_the_rest_is_answered():
+    def slow(x):
+        time.sleep(0.02 * len(x))
+        return x
+
+    async def main():
+        batcher = Batcher(slow, most=4, company=0.001, budget=0.5)
+        await batcher.ask(rows(4))  # 50 a second
+        said = await asyncio.gather(*(batcher.ask(rows(4)) for _ in range(20)), return_exceptions=True)
+        refused = [error for error in said if isinstance(error, Full)]
+        assert all(isinstance(error, Full) or len(error) == 4 for error in said)
+        assert 10 < len(refused) < 20
+        assert all(error.seconds > 0 for error in refused)
+        assert len(await batcher.ask(rows(4))) == 4
+
+    asyncio.run(main())
+
+
+def test_an_error_is_told_to_all_who_asked_and_the_next_are_answered():
+    def answer(x):
+        if x.max() > 100:
+            raise ZeroDivisionError
+        return x
+
+    async def main():
+        batcher = Batcher(answer, most=8, company=0.02)
+        said = await asyncio.gather(batcher.ask(rows(1)), batcher.ask(rows(1, 200)), return_exceptions=True)
+        assert all(isinstance(error, ZeroDivisionError) for error in said)
+        assert len(await batcher.ask(rows(2))) == 2
+
+    asyncio.run(main())
+
+
+def test_one_who_goes_away_is_forgotten():
+    async def main():
+        batcher = Batcher(lambda x: x, company=0.02)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(batcher.ask(rows(1)), 0.001)
+        assert np.array_equal(await batcher.ask(rows(3)), rows(3))
+        assert batcher.waiting == 0
+
+    asyncio.run(main())

