@@ -1,6 +1,7 @@
 """What the pages show, read from the package: winners, networks, layers, published figures, claims. torch only where layers are counted."""
 
 import json
+import threading
 import tomllib
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -11,6 +12,7 @@ from ..catalogue import catalogue
 from ..mistake import Mistake
 
 HOME = files("convatlas")
+TORCH = threading.RLock()  # while torch.fx traces a network, calls of all modules go through it: nobody else may call one then
 SIDES = (8, 1024)  # pixels of a picture that layers are counted for
 
 
@@ -47,9 +49,14 @@ def accuracies() -> dict[str, float]:
     return found
 
 
-@lru_cache(maxsize=64)
 def layers(name: str, size: int | None = None) -> dict[str, Any]:
     """Totals and, stage by stage, the layers of a network on pictures of `size`. Raises Mistake where such pictures do not fit."""
+    with TORCH:
+        return counted(name, size)
+
+
+@lru_cache(maxsize=64)
+def counted(name: str, size: int | None) -> dict[str, Any]:
     import torch
 
     from ..analysis import analyse
@@ -94,9 +101,14 @@ def layers(name: str, size: int | None = None) -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=64)
 def figures(name: str) -> list[dict[str, Any]]:
     """What the paper prints of a network beside what is counted here."""
+    with TORCH:
+        return checked(name)
+
+
+@lru_cache(maxsize=64)
+def checked(name: str) -> list[dict[str, Any]]:
     from ..check import check, published
 
     return list(check(name, published().get(network(name)["family"], [])))
@@ -120,9 +132,14 @@ def claims() -> list[dict[str, Any]]:
 SAMPLES = ("chelsea", "astronaut", "coffee", "rocket")
 
 
-@lru_cache(maxsize=32)
 def drawing(name: str) -> bytes:
     """The network's drawing, SVG."""
+    with TORCH:
+        return drawn(name)
+
+
+@lru_cache(maxsize=32)
+def drawn(name: str) -> bytes:
     import tempfile
 
     from ..diagram import diagram

@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from fastapi import HTTPException
 from numpy.typing import NDArray
 
 from .batcher import Batcher
+from .facts import TORCH
 
 if TYPE_CHECKING:
     from ..trained import Trained
@@ -83,10 +85,16 @@ class Hosts:
         from ..inference.choose import fast
         from ..trained import of_run, of_weights
 
-        trained = of_run(self.runs / name) if what.get("run") else of_weights(name, offline=True)
-        pictures = self.real(trained) if self.precision == "int8" else None
-        twin = fast(trained.net, self.precision, BATCH, trained.preprocess.size, calibration=pictures, tried=self.tried)
-        return Host(trained, Batcher(lambda x: twin(torch.from_numpy(x)).numpy(), BATCH, budget=self.budget))
+        with TORCH:
+            trained = of_run(self.runs / name) if what.get("run") else of_weights(name, offline=True)
+            pictures = self.real(trained) if self.precision == "int8" else None
+            twin = fast(trained.net, self.precision, BATCH, trained.preprocess.size, calibration=pictures, tried=self.tried)
+
+        def answer(x: NDArray[np.float32]) -> NDArray[np.float32]:
+            with TORCH if twin.plan.engine == "plain" else nullcontext():
+                return twin.way(torch.from_numpy(x)).numpy()
+
+        return Host(trained, Batcher(answer, BATCH, budget=self.budget))
 
     def real(self, trained: "Trained") -> Any:
         """Pictures for int8, from the folder that the service was given."""

@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from pydantic import BaseModel
 
 from .batcher import Full
+from .facts import TORCH
 from .hosts import Host, Hosts
 from .uploads import PICTURES, asked, picture
 
@@ -146,7 +147,7 @@ def service(hosts: Hosts, keys: Keys, measures: Measures) -> APIRouter:
         target: Annotated[int | None, Query(ge=0, le=100_000)] = None,
     ) -> Explanation:
         host, x = await questions(hosts, request, model)
-        return await run_in_threadpool(explained, host, x[:1], method, target)
+        return await run_in_threadpool(alone, explained, host, x[:1], method, target)
 
     return router
 
@@ -190,8 +191,13 @@ def embedded(host: Host, x: Any) -> list[list[float]]:
 
     if not isinstance(host.trained.net, Net):
         raise HTTPException(422, f"{host.trained.name} gives no embedding.")
-    with torch.inference_mode():
+    with TORCH, torch.inference_mode():
         return host.trained.net.embed(torch.from_numpy(x)).tolist()
+
+
+def alone(run: Any, *words: Any) -> Any:
+    with TORCH:
+        return run(*words)
 
 
 def explained(host: Host, x: Any, method: str, target: int | None) -> Explanation:
