@@ -29,7 +29,7 @@ def test_what_was_trained_by_the_same_plan_is_read(own, tmp_path):
 
 
 def test_an_interrupted_training_goes_on_to_the_same_bits(own, tmp_path, monkeypatch):
-    own = replace(own, points=6)
+    own = replace(own, points=6, rate=0.005)
 
     def net(channels):
         return small(channels, dropout=0.5)

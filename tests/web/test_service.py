@@ -1,10 +1,12 @@
 """The service as its clients meet it."""
 
 import base64
+import io
 import signal
 import threading
 
 import httpx
+import numpy as np
 import pytest
 from conftest import encoded, running
 
@@ -28,6 +30,14 @@ def test_a_picture_in_three_forms_is_one_answer(asked):
     (answer,) = first["answers"]
     assert len(answer["predictions"]) == 3
     assert answer["predictions"][0]["probability"] >= answer["predictions"][1]["probability"] > 0
+
+
+def test_pixels_in_place_are_taken_as_they_are(asked):
+    file, size = io.BytesIO(), 224
+    np.save(file, np.full((2, size, size, 3), 200, np.uint8))
+    answer = asked.post(f"/v1/predict?model={LITE}", content=file.getvalue(), headers={"content-type": "application/x-npy"})
+    first, second = answer.json()["answers"]
+    assert first == second
 
 
 def test_many_pictures_are_answered_in_their_order(asked):

@@ -6,6 +6,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import encoded, running
 from PIL import Image
@@ -40,6 +41,12 @@ def broken():
     yield whole["GIF"] + b"<script>alert(1)</script>"
     yield b"\xff\xd8\xff" + whole["PNG"]
     yield whole["JPEG"][:200] + whole["PNG"]
+
+
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=True)
+    return file.getvalue()
 
 
 def test_first_bytes_say_what_it_is():
@@ -85,6 +92,10 @@ def test_two_hundred_broken_pictures(tmp_path):
         ({"content": b"--x\r\nnonsense", "headers": {"content-type": "multipart/form-data; boundary=x"}}, 422),
         ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 400),
         ({"content": b"x", "headers": {"content-type": "text/html"}}, 415),
+        ({"content": b"\x93NUMPY", "headers": {"content-type": "application/x-npy"}}, 400),
+        ({"content": npy(np.zeros((2, 3))), "headers": {"content-type": "application/x-npy"}}, 422),
+        ({"content": npy(np.zeros((1, 9, 9, 1), np.uint8)), "headers": {"content-type": "application/x-npy"}}, 422),
+        ({"content": npy(np.array([{}], object)), "headers": {"content-type": "application/x-npy"}}, 400),
         ({"content": b"", "headers": {"content-type": "image/png"}}, 415),
         ({"content": bomb(60_000, 60_000), "headers": {"content-type": "image/png"}}, 413),
         ({"content": b"\xff\xd8\xff" * (BODY // 3 + 1), "headers": {"content-type": "image/jpeg"}}, 413),

@@ -60,7 +60,7 @@ class Rectify(torch.autograd.Function):
 
 def scaled(x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """Local response normalisation whose divisor does not depend on x on the way back."""
-    maps = torch.arange(x.shape[1])
+    maps = torch.arange(x.shape[1], device=x.device)
     first = maps[:, None] - size // 2
     band = ((first <= maps) & (maps < first + size)).to(x.dtype)[:, :, None, None]
     return x * torch.conv2d(x.detach().square(), band).mul(alpha / size).add(k).pow(-beta)

@@ -49,41 +49,59 @@ def fast(
     """The fastest twin of `net` here for batches of `batch` pictures, found by trying and remembered for the next time.
 
     `precision` is "fp32", "bf16", "int8" or, for whichever is fastest, "auto". `size` is the pictures' height and width, by default the
-    network's own. `pictures` (N, C, H, W) as the network takes them are what the twin is compared by, else noise: its answers must lie
-    within 1e-4 (fp32) or 2e-2 (bf16) of the network's, as a share of the largest. int8 (the extra `fast`) takes `calibration`, some
-    hundred real pictures (N, C, H, W) as the network takes them: by most it learns how wide maps come, and of the last quarter it must
-    name the network's class for a share of `agreement`; "auto" tries it only with these. If not `tried`, nothing races: the first is
-    taken that is exact enough of those that are likely fastest, and is not remembered. Any number of pictures can be asked about later;
-    `batch` of them are quickest. On Linux the process keeps its memory from now on (machine.keep_memory). Raises Mistake for another
-    precision, for int8 without pictures, and where no way is exact enough.
+    network's own. A network on a CUDA device has its twin there, plain or recorded as a graph. `pictures` (N, C, H, W) as the network
+    takes them are what the twin is compared by, else noise: its answers must lie within 1e-4 (fp32) or 2e-2 (bf16) of the network's, as
+    a share of the largest. int8 (the extra `fast`) takes `calibration`, some hundred real pictures (N, C, H, W) as the network takes
+    them: by most it learns how wide maps come, and of the last quarter it must name the network's class for a share of `agreement`;
+    "auto" tries it only with these. If not `tried`, nothing races: the first is taken that is exact enough of those that are likely
+    fastest, and is not remembered. Any number of pictures can be asked about later; `batch` of them are quickest. On Linux the process
+    keeps its memory from now on (machine.keep_memory). Raises Mistake for another precision, for int8 without pictures, and where no
+    way is exact enough.
     """
     precisions = (*BOUNDS, *(["int8"] if calibration is not None else [])) if precision == "auto" else (precision,)
     if unknown := {*precisions} - {*BOUNDS, "int8"}:
         raise Mistake(f"no precision {unknown.pop()!r}; there are: auto, {', '.join(BOUNDS)}, int8.")
-    if "int8" in precisions and (calibration is None or not installed("nncf")):
-        raise Mistake("int8 needs `calibration`, some hundred real pictures, and the extra `fast`: pip install 'convatlas[fast]'.")
+    device = next(net.parameters()).device
+    if device.type == "cuda":
+        precisions = tuple(p for p in precisions if p != "int8" or precision == "int8")
+    if "int8" in precisions and (calibration is None or device.type == "cuda" or not installed("nncf")):
+        raise Mistake(
+            "int8 needs `calibration`, some hundred real pictures, a processor, and the extra `fast`: pip install 'convatlas[fast]'."
+        )
     keep_memory()
     net = deepcopy(net).eval() if net.training else net
     shape = (channels(net), *2 * (size or getattr(net, "size", 224),))
     engines = Engines(lean(net), shape, calibration)
     weights = [tuple(p.shape) for p in engines.twin.parameters()]
-    name = key(engines.twin.code, weights, shape, batch, *precisions)
+    card = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    name = key(engines.twin.code, weights, shape, batch, *precisions, card)
     if plan := recall(name):
         return Fast(plan, engines, engines.way(plan), {})
-    noise = torch.randn(batch, *shape, generator=torch.Generator().manual_seed(0))
-    trust, plans = Trust(net, noise if pictures is None else pictures, calibration, agreement), first_plans(precisions, batch)
-    if not tried:
-        ways = next((way for plan in likely(plans, engines.bf16) if (way := trust.of(engines.ways([plan])))), {})
-    else:
-        ways = trust.of(engines.ways(plans))
-    if not ways:
+    noise = torch.randn(batch, *shape, generator=torch.Generator().manual_seed(0)).to(device)
+    trust = Trust(net, noise if pictures is None else pictures.to(device), calibration, agreement)
+    plans = first_plans(precisions, batch, device.type)
+    found = raced(engines, plans, trust, noise, name) if tried else untried(engines, plans, trust)
+    if found is None:
         raise Mistake(f"no way of {type(net).__name__} in {' or '.join(precisions)} is exact enough: try precision fp32.")
-    if not tried:
-        ((plan, way),) = ways.items()
-        return Fast(plan, engines, way, {})
+    return found
+
+
+def untried(engines: "Engines", plans: list[Plan], trust: "Trust") -> Fast | None:
+    """The first that is exact enough, of those that are likely fastest; None if none is."""
+    for plan in likely(plans, engines.bf16):
+        if ways := trust.of(engines.ways([plan])):
+            return Fast(plan, engines, ways[plan], {})
+    return None
+
+
+def raced(engines: "Engines", plans: list[Plan], trust: "Trust", noise: Tensor, name: str) -> Fast | None:
+    """The fastest of those that are exact enough, with the batch as a whole and then in chunks; it is remembered. None if none is."""
+    ways = trust.of(engines.ways(plans))
+    if not ways:
+        return None
     seconds = race(ways, noise)
     best = min(seconds, key=seconds.__getitem__)
-    if closer := finer(best, batch, torch.get_num_threads()):
+    if closer := finer(best, len(noise), torch.get_num_threads()):
         ways |= engines.ways(closer)
         seconds |= race({plan: ways[plan] for plan in (best, *closer)}, noise)
         best = min((best, *closer), key=seconds.__getitem__)
@@ -144,6 +162,10 @@ class Engines:
         threads = torch.get_num_threads()
         if plan.engine == "plain":
             return Plain(deepcopy(self.twin), plan.precision)
+        if plan.engine == "graph":
+            from .cuda import Graphed
+
+            return Graphed(deepcopy(self.twin), plan.precision, plan.chunk, self.shape)
         if plan.engine == "onnxruntime":
             from .onnxruntime import Session
 

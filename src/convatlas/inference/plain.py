@@ -41,8 +41,8 @@ class Banded(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         size, beta = self.norm.size, self.norm.beta
-        if len(self.band) != x.shape[1] or self.band.dtype != x.dtype:
-            maps = torch.arange(x.shape[1])
+        if len(self.band) != x.shape[1] or (self.band.dtype, self.band.device) != (x.dtype, x.device):
+            maps = torch.arange(x.shape[1], device=x.device)
             first = maps[:, None] - size // 2
             self.band = ((first <= maps) & (maps < first + size)).to(x.dtype)[:, :, None, None] * (self.norm.alpha / size)
         u = torch.conv2d(x.square(), self.band).add_(self.norm.k)

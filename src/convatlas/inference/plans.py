@@ -19,7 +19,9 @@ SLOW = 1.25  # times the fastest: not tried any more
 SECONDS = 0.5  # of each way's runs, but for those that take longer: then `ROUNDS`
 ROUNDS = 3
 
-ENGINES = {"plain": ("fp32", "bf16"), "openvino": ("fp32", "bf16", "int8"), "onnxruntime": ("fp32",)}  # and the precisions they have
+ENGINES = {"plain": ("fp32", "bf16"), "openvino": ("fp32", "bf16", "int8"), "onnxruntime": ("fp32",),
+           "graph": ("fp32", "bf16")}  # fmt: skip
+# and the precisions they have; "graph" is CUDA's
 
 Way = Callable[[Tensor], Tensor]
 
@@ -34,22 +36,23 @@ class Plan:
     streams: int = 1
 
 
-def first_plans(precisions: Iterable[str], batch: int) -> list[Plan]:
-    """Each engine that is installed in each precision that it has, the batch as a whole."""
-    engines = [engine for engine in ENGINES if engine == "plain" or installed(engine)]
+def first_plans(precisions: Iterable[str], batch: int, device: str = "cpu") -> list[Plan]:
+    """Each engine that is installed for this kind of device in each precision that it has, the batch as a whole."""
+    on = {"cuda": ("plain", "graph")}.get(device, ("plain", "openvino", "onnxruntime"))
+    engines = [engine for engine in on if engine in ("plain", "graph") or installed(engine)]
     return [Plan(engine, precision, batch) for precision in precisions for engine in engines if precision in ENGINES[engine]]
 
 
 def likely(plans: Iterable[Plan], bf16: bool) -> list[Plan]:
     """Those first that are fastest for most networks; `bf16`: the processor has instructions for it."""
     order = ("int8", "bf16", "fp32") if bf16 else ("int8", "fp32", "bf16")
-    engines = ("openvino", "onnxruntime", "plain")
+    engines = ("graph", "openvino", "onnxruntime", "plain")
     return sorted(plans, key=lambda plan: (order.index(plan.precision), engines.index(plan.engine)))
 
 
 def finer(plan: Plan, batch: int, threads: int) -> list[Plan]:
     """The same with the batch in chunks, each of which all threads work at together, or each one alone."""
-    if plan.engine == "plain":
+    if plan.engine in ("plain", "graph"):
         return []
     return [Plan(plan.engine, plan.precision, n, streams) for n in CHUNKS if n < batch for streams in {1, min(threads, -(-batch // n))}]
 
@@ -59,16 +62,22 @@ def race(ways: dict[Plan, Way], x: Tensor) -> dict[Plan, float]:
     took: dict[Plan, list[float]] = {plan: [] for plan in ways}
     left = list(ways)
     for plan in left:
-        ways[plan](x)  # sets things up
+        done(ways[plan](x))  # sets things up
     begun = time.perf_counter()
     while len(took[left[0]]) < ROUNDS or time.perf_counter() - begun < SECONDS * len(left):
         for plan in left:
             start = time.perf_counter()
-            ways[plan](x)
+            done(ways[plan](x))
             took[plan].append(time.perf_counter() - start)
         best = min(min(took[plan]) for plan in left)
         left = [plan for plan in left if min(took[plan]) <= SLOW * best]
     return {plan: median(times) for plan, times in took.items()}
+
+
+def done(said: Tensor) -> None:
+    """Waits until a card has answered; a processor has."""
+    if said.is_cuda:
+        torch.cuda.synchronize(said.device)
 
 
 def key(*words: object) -> str:

@@ -28,8 +28,18 @@ class Host:
     trained: "Trained"
     batcher: Batcher
 
+    def normalised(self, placed: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Pictures in place (N, size, size, channels) as the network takes them."""
+        if self.trained.photo is not None:
+            return self.trained.photo.normalised(placed)
+        import torch
+
+        return self.trained.preprocess(torch.from_numpy(placed).permute(0, 3, 1, 2).contiguous()).numpy()
+
     def prepared(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """A picture (H, W, channels) as the network takes it, (1, channels, size, size)."""
+        if picture.shape[2] != self.trained.channels:
+            raise HTTPException(422, f"{self.trained.name} takes pictures of {self.trained.channels} channels.")
         if self.trained.photo is not None:
             return self.trained.photo.normalised(self.trained.photo.placed(picture)[None])
         import torch

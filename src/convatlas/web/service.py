@@ -162,8 +162,12 @@ async def questions(hosts: Hosts, request: Request, model: str | None) -> tuple[
     return host, await run_in_threadpool(prepared, host, found.pictures)
 
 
-def prepared(host: Host, pictures: list[bytes]) -> Any:
-    return np.concatenate([host.prepared(picture(data, host.trained.channels)) for data in pictures])
+def prepared(host: Host, pictures: list[Any]) -> Any:
+    """As the network takes them; pixels of its own size are taken to be in place already."""
+    size, channels = host.trained.preprocess.size, host.trained.channels
+    if all(isinstance(data, np.ndarray) and data.shape == (size, size, channels) for data in pictures):
+        return host.normalised(np.stack(pictures))
+    return np.concatenate([host.prepared(data if isinstance(data, np.ndarray) else picture(data, channels)) for data in pictures])
 
 
 async def answered(host: Host, x: Any) -> Any:

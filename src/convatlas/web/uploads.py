@@ -35,9 +35,9 @@ class Whole(MultiPartParser):
 
 @dataclass(frozen=True)
 class Asked:
-    """The pictures' bytes, and the other fields of the request."""
+    """The pictures' bytes, or their pixels (H, W, channels), and the other fields of the request."""
 
-    pictures: list[bytes]
+    pictures: list[bytes] | list[NDArray[np.uint8]]
     fields: dict[str, Any]
 
 
@@ -66,10 +66,13 @@ async def asked(request: Request) -> Asked:
         found = await multipart(request, body)
     elif kind == "application/json":
         found = document(body)
+    elif kind == "application/x-npy":
+        found = Asked(array(body), {})
     elif kind.startswith("image/") or kind == "application/octet-stream":
         found = Asked([body], {})
     else:
-        raise HTTPException(415, "send multipart/form-data with files, application/json with base64 in pictures, or a picture itself.")
+        known = "multipart/form-data with files, application/json with base64 in pictures, application/x-npy, or a picture itself"
+        raise HTTPException(415, f"send {known}.")
     if not found.pictures:
         raise HTTPException(422, "there is no picture in the request.")
     if len(found.pictures) > PICTURES:
@@ -88,6 +91,17 @@ async def multipart(request: Request, body: bytes) -> Asked:
     except (MultiPartException, KeyError, ValueError, AssertionError) as error:
         raise HTTPException(400, f"the multipart body is damaged: {error or 'no boundary'}.") from error
     return Asked(files, fields)
+
+
+def array(body: bytes) -> list[NDArray[np.uint8]]:
+    """NumPy's own format: uint8 (N, H, W, channels), for clients that have decoded their pictures."""
+    try:
+        found = np.lib.format.read_array(BytesIO(body), allow_pickle=False, max_header_size=1000)
+    except (ValueError, EOFError, OSError, MemoryError, OverflowError, SyntaxError, TypeError) as error:
+        raise HTTPException(400, f"the body is no NumPy array: {error}.") from error
+    if found.dtype != np.uint8 or found.ndim != 4 or found.shape[3] not in (1, 3) or not found.size:
+        raise HTTPException(422, f"an array is uint8 (N, H, W, channels), not {found.dtype} {found.shape}.")
+    return list(found)
 
 
 def document(body: bytes) -> Asked:
