@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 BOUNDS = {"fp32": 1e-4, "bf16": 2e-2}  # how far a twin's answers may be from the network's, as a share of the largest score
 AGREED = 0.95  # share of real pictures of which an int8 twin must say what the network says
+FEW = 4  # pictures of noise
 CHECKED = 0.25  # of the calibration pictures: they only check
 
 
@@ -75,10 +76,10 @@ def fast(
     weights = [tuple(p.shape) for p in engines.twin.parameters()]
     card = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     name = key(engines.twin.code, weights, shape, batch, *precisions, card)
-    if plan := recall(name):
-        return Fast(plan, engines, engines.way(plan), {})
     noise = torch.randn(batch, *shape, generator=torch.Generator().manual_seed(0)).to(device)
-    trust = Trust(net, noise if pictures is None else pictures.to(device), calibration, agreement)
+    trust = Trust(net, noise[:FEW] if pictures is None else pictures.to(device), calibration, agreement)
+    if (plan := recall(name)) and (ways := trust.of(engines.ways([plan]))):  # for other weights than these it may have been chosen
+        return Fast(plan, engines, ways[plan], {})
     plans = first_plans(precisions, batch, device.type)
     found = raced(engines, plans, trust, noise, name) if tried else untried(engines, plans, trust)
     if found is None:
