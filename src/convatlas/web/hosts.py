@@ -54,6 +54,7 @@ class Hosts:
     def __init__(self, runs: Path, precision: str = "auto", budget: float = 1.0, tried: bool = False, calibration: Path | None = None):
         self.runs, self.precision, self.budget, self.tried, self.calibration = runs, precision, budget, tried, calibration
         self.open: OrderedDict[str, Host] = OrderedDict()
+        self.first = ""  # whom those ask who name nobody, once that is known
         self.lock = threading.Lock()
 
     def available(self) -> dict[str, dict[str, Any]]:
@@ -72,6 +73,7 @@ class Hosts:
 
     def get(self, name: str | None) -> Host:
         """The network of this name, by default the first there is. Raises HTTPException 404. Takes seconds where it is not open yet."""
+        name = name or None
         if name in self.open:
             with self.lock:
                 self.open.move_to_end(name)
@@ -79,7 +81,8 @@ class Hosts:
         known = self.available()
         if not known:
             raise HTTPException(404, "no network has weights on this machine: see convatlas weights.")
-        name = name or next((n for n in known if n == "efficientnet_lite0"), next(iter(known)))
+        if name is None:
+            name = self.first = "efficientnet_lite0" if "efficientnet_lite0" in known else next(iter(known))
         if name not in known:
             raise HTTPException(404, f"no network {name!r} here; there are: {', '.join(known)}.")
         with self.lock:

@@ -158,7 +158,7 @@ async def questions(hosts: Hosts, request: Request, model: str | None) -> tuple[
     named = model or found.fields.get("model")
     if named is not None and not isinstance(named, str):
         raise HTTPException(422, '"model" must be a text.')
-    host = hosts.open.get(named or "") or await run_in_threadpool(hosts.get, named)
+    host = hosts.open.get(named or hosts.first) or await run_in_threadpool(hosts.get, named)
     return host, await run_in_threadpool(prepared, host, found.pictures)
 
 
