@@ -176,7 +176,7 @@ def test_the_tests_mirror_the_source():
         "machine",
         "pixels",
     }
-    without |= {"deconvnet", "guided", "methods"}  # in test_rules and test_draw
+    without |= {"deconvnet", "guided", "methods"}  # in test_rectified and test_draw
     without |= {"facts", "hosts", "words", "ray"}  # of web, in its test_service, test_pages and test_still
     without |= {"folders", "found", "parquet", "shards", "ilsvrc", "report"}  # in test_listed
     for path in FILES:

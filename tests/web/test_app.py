@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from conftest import running
+from serving import running
 
 PAGES = ("/", "/network/resnet152", "/compare", "/calculator", "/try", "/runs", "/claims")
 

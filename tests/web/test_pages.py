@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from conftest import running
+from serving import running
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -9,7 +9,7 @@ import sys
 import time
 
 import pytest
-from conftest import encoded
+from serving import encoded
 
 pytest.importorskip("ray.serve", reason="the extra `cluster` is not installed", exc_type=ImportError)
 

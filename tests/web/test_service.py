@@ -8,7 +8,7 @@ import threading
 import httpx
 import numpy as np
 import pytest
-from conftest import encoded, running
+from serving import encoded, running
 
 LITE = "efficientnet_lite0"
 

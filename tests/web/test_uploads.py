@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import encoded, running
 from PIL import Image
+from serving import encoded, running
 
 from convatlas.web.uploads import BODY, PICTURES, kind_of
 

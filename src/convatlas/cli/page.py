@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..mistake import Mistake
+from .output import Json, print_json
 
 Flag = Parameter(negative=())
 Host = Annotated[str, Parameter(help="Where to listen; other machines can come in only by another than this.")]
@@ -20,6 +21,7 @@ def page(
     results: Path | None = None,
     static: Path | None = None,
     open_: Annotated[bool, Parameter(name="--open", negative=())] = False,
+    json: Json = False,
 ) -> None:
     """The atlas as pages to walk through: timeline, networks, comparison, calculator, trying pictures, runs, claims (the extra `web`).
 
@@ -37,9 +39,9 @@ def page(
         Open a browser.
     """
     if static is not None:
-        still(static)
+        still(static, json)
         return
-    listen(host, port, open_, runs=runs, results=results)
+    listen(host, port, open_, json, runs=runs, results=results)
 
 
 def serve(
@@ -55,6 +57,7 @@ def serve(
     new_key: Annotated[bool, Flag] = False,
     engine: str = "local",
     replicas: int = 1,
+    json: Json = False,
 ) -> None:
     """Networks that answer over HTTP: POST /v1/predict, /v1/embed, /v1/explain (the extra `web`). What there is: GET /openapi.json.
 
@@ -92,7 +95,7 @@ def serve(
 
         run(host, port, replicas, **what)
         return
-    listen(host, port, False, **what)
+    listen(host, port, False, json, **what)
 
 
 def make_key(file: Path | None) -> None:
@@ -108,7 +111,7 @@ def make_key(file: Path | None) -> None:
     print(key)
 
 
-def listen(host: str, port: int, browse: bool, **settings: object) -> None:
+def listen(host: str, port: int, browse: bool, json: bool, **settings: object) -> None:
     import socket
 
     try:
@@ -124,10 +127,11 @@ def listen(host: str, port: int, browse: bool, **settings: object) -> None:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((host, port))
+            bound.listen(512)  # from now on whoever comes waits, and is not refused
         except OSError as error:
             raise Mistake(f"{host}:{port} cannot be had ({error.strerror}); take another --port, or 0 for any.") from error
         where = f"http://{host}:{bound.getsockname()[1]}/"
-        print(f"{where} is ready; Ctrl-C ends it.", flush=True)
+        print(f'{{"address": "{where}"}}' if json else f"{where} is ready; Ctrl-C ends it.", flush=True)
         if browse:
             import webbrowser
 
@@ -138,7 +142,7 @@ def listen(host: str, port: int, browse: bool, **settings: object) -> None:
         uvicorn.Server(config).run(sockets=[bound])
 
 
-def still(folder: Path) -> None:
+def still(folder: Path, json: bool) -> None:
     from rich.console import Console
     from rich.progress import track
 
@@ -151,4 +155,7 @@ def still(folder: Path) -> None:
     console = Console(stderr=True)
     total = 2 * (len(facts.networks()) + 4)
     count = sum(1 for _ in track(write(folder), "writing", total=total, console=console, transient=True, disable=not console.is_terminal))
-    print(f"{count} pages are written. Look at {folder / 'index.html'}")
+    if json:
+        print_json({"folder": str(folder), "pages": count})
+    else:
+        print(f"{count} pages are written. Look at {folder / 'index.html'}")

@@ -6,7 +6,7 @@ Unpool by the switches, rectify, filter by the transposed weights, down to the p
 
 from torch import Tensor, nn
 
-from .rules import Rectified
+from .rectified import Rectified
 from .what import Score, What, gradient
 
 

@@ -5,7 +5,7 @@ R_n = relu(R_n+1) where x_n > 0, else 0: what both the gradient and the deconvne
 
 from torch import Tensor, nn
 
-from .rules import Rectified
+from .rectified import Rectified
 from .what import Score, What, gradient
 
 
