@@ -10,10 +10,10 @@ RUN python -m venv /opt/convatlas \
  && /opt/convatlas/bin/pip install --no-cache-dir --constraint constraints.txt '.[web,fast,data,pretrained]'
 
 FROM python:3.11-slim
-RUN useradd --create-home --uid 10001 convatlas
+RUN useradd --create-home --home-dir /var/lib/convatlas --uid 10001 convatlas
 COPY --from=build /opt/convatlas /opt/convatlas
 USER convatlas
-WORKDIR /home/convatlas
+WORKDIR /var/lib/convatlas
 ENV PATH=/opt/convatlas/bin:$PATH PYTHONUNBUFFERED=1 CONVATLAS_OFFLINE=1
 EXPOSE 8321
 HEALTHCHECK --start-period=20s CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8321/healthz', timeout=3)"]
