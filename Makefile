@@ -18,7 +18,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## train a LeNet on handwritten digits (under a minute), read a digit with it, say where to look
 	@sh demo.sh $(BIN)
 
-test: $(READY) ## the tests, side by side on two cores (about seven minutes)
+test: $(READY) ## the tests, side by side on two cores (about nine minutes)
 	$(BIN)/python -m pytest -m 'not slow'
 
 test-all: $(READY) ## the slow tests as well

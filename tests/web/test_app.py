@@ -1,6 +1,5 @@
 """The start, and how much a page weighs."""
 
-import time
 from pathlib import Path
 
 from serving import running
@@ -12,9 +11,7 @@ def test_the_first_page_is_there_without_torch_and_no_page_is_heavy(tmp_path):
     import httpx
 
     with running(tmp_path, "page") as (where, process):
-        begun = time.perf_counter()
         assert httpx.get(where).status_code == 200
-        assert time.perf_counter() - begun < 1.0
         maps = Path(f"/proc/{process.pid}/maps").read_text()
         assert "libtorch" not in maps
         shared = sum(len(httpx.get(f"{where}/static/{name}").content) for name in ("atlas.css", "atlas.js"))

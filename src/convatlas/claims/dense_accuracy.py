@@ -1,7 +1,9 @@
 """Huang et al. 2016, section 4.3 and figure 4: with as many weights, a DenseNet's error is lower than a ResNet's.
 
-Here a DenseNet-BC of 22 layers with growth 12 has fewer weights than ResNet-14 of the CIFAR kind, and both train as long.
+Here a DenseNet-BC of 40 layers with growth 12, 176,122 weights, and a ResNet of 14 layers of the CIFAR kind, 172,506, train as long.
 """
+
+from dataclasses import replace
 
 from ..models.densenet import DenseNet, bc
 from ..models.resnet import ResNet, cifar
@@ -12,8 +14,6 @@ from .trial import contest, plan, rivals
 
 def test(budget: Budget) -> Finding:
     seeds, own = budget.of((0, 1), (0, 1, 2)), plan(budget, 8, 4)
-    from dataclasses import replace
-
     makes = {
         "resnet": lambda channels: ResNet(replace(cifar(2, "A"), in_channels=channels)),
         "densenet": lambda channels: DenseNet(replace(bc(40, 12), in_channels=channels)),
@@ -21,4 +21,6 @@ def test(budget: Budget) -> Finding:
     return contest(rivals("dense_accuracy", makes, own, seeds, budget), "resnet", "densenet", seeds)
 
 
-CLAIM = Claim("A DenseNet with no more weights has a lower test error than a ResNet.", "Huang et al. 2016, section 4.3, figure 4", test)
+CLAIM = Claim(
+    "A DenseNet with about as many weights has a lower test error than a ResNet.", "Huang et al. 2016, section 4.3, figure 4", test
+)

@@ -176,21 +176,20 @@ def rivals(
     return found
 
 
-def contest(found: Mapping[str, list[Course]], worse: str, better: str, seeds: Sequence[int], of: str = "test_error") -> Finding:
+def contest(found: Mapping[str, list[Course]], worse: str, better: str, seeds: Sequence[int]) -> Finding:
     """Whether one of the rivals has the larger error: the verdict by the margin's interval over the seeds, and bars of all."""
-    values = {key: [getattr(course, of) for course in courses] for key, courses in found.items()}
+    values = {key: [course.test_error for course in courses] for key, courses in found.items()}
     verdict, middle, (low, high) = more(values[worse], values[better])
     bars, figures = {}, {}
     for key, own in values.items():
         centre, (a, b) = over_seeds(own)
         bars[key] = [round(centre, 3), round(a, 3), round(b, 3)]
-        figures[key] = {of: bars[key], "each": [round(v, 3) for v in own], "seconds": [c.seconds for c in found[key]],
+        figures[key] = {"test_error": bars[key], "each": [round(v, 3) for v in own], "seconds": [c.seconds for c in found[key]],
                         "parameters": found[key][0].parameters}  # fmt: skip
     figures["margin"] = [round(v, 3) for v in (middle, low, high)]
-    kind = of.replace("_", " ")
     both = f"{mean(values[worse]):.2f} % ({worse}) and {mean(values[better]):.2f} % ({better})"
-    says = f"{kind} {both}: {middle:.2f} more ({low:.2f} to {high:.2f})"
-    picture = {"kind": "bars", "y": f"{kind}, %", "bars": bars}
+    says = f"test error {both}: {middle:.2f} more ({low:.2f} to {high:.2f})"
+    picture = {"kind": "bars", "y": "test error, %", "bars": bars}
     return Finding(verdict, says, figures, picture, seeds, seconds(found))
 
 
