@@ -69,6 +69,15 @@ def test_a_run_is_loaded_as_a_network_and_its_errors_are_those_it_wrote(done):
     assert evaluate(scores(net, test.x, SHORT.preprocess), test.y).top1_error == done.result()["top1_error"]
 
 
+def test_weights_are_kept_after_the_steps_that_the_recipe_names(done, tmp_path):
+    kept = finished(tmp_path / "kept", replace(SHORT, kept=(5, 60)))
+    first, last = (load_file(kept.folder / f"kept-{n}.safetensors") for n in (5, 60))
+    assert same(kept.folder, done.folder)
+    assert all(torch.equal(last[name], w) for name, w in weights(kept.folder).items())
+    assert not torch.equal(first["features.C1.0.weight"], last["features.C1.0.weight"])
+    assert len([*kept.folder.glob("kept-*")]) == 2
+
+
 def test_seeds_differ_and_repeat(done, tmp_path):
     assert same(done.folder, finished(tmp_path / "again").folder)
     assert not same(done.folder, finished(tmp_path / "other", seed=1).folder)

@@ -146,8 +146,8 @@ def run_openvino(file: Path, x: Tensor) -> Tensor:
 
 def write_executorch(twin: fx.GraphModule, example: Tensor, told: str, file: Path) -> None:
     with catch_warnings(action="ignore", category=DeprecationWarning):  # of the packages that it needs
-        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-        from executorch.exir import to_edge_transform_and_lower
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner  # pyright: ignore[reportMissingImports]
+        from executorch.exir import to_edge_transform_and_lower  # pyright: ignore[reportMissingImports]
 
         lowered = to_edge_transform_and_lower(program(twin, example, MOST), partitioner=[XnnpackPartitioner()]).to_executorch()
     file.write_bytes(lowered.buffer)
@@ -157,7 +157,7 @@ def write_executorch(twin: fx.GraphModule, example: Tensor, told: str, file: Pat
 
 def run_executorch(file: Path, x: Tensor) -> Tensor:
     with catch_warnings(action="ignore"):  # that it is experimental
-        from executorch.runtime import Runtime
+        from executorch.runtime import Runtime  # pyright: ignore[reportMissingImports]
 
         return Runtime.get().load_program(file).load_method("forward").execute([x])[0]  # pyright: ignore[reportOptionalMemberAccess]
 

@@ -6,6 +6,7 @@
     weights*.safetensors  that file: weights-<step> while the run goes, weights.safetensors at its end
     average-*.safetensors while it goes, the mean of the weights so far, where the recipe tests that
     start.safetensors     the weights that it began with, if they are not the seed's
+    kept-*.safetensors    the weights after the steps that the recipe names
     best-*.safetensors    while it goes, the weights of the least loss on the pictures that are held back
     scores.safetensors    the network's scores of the test pictures, at its end
     result.json           errors on the test pictures, time, environment; with report.html, of a finished run
@@ -197,8 +198,7 @@ class Session:
             self.write(weights, generators)
 
     def write(self, weights: str, generators: Tensor) -> None:
-        folder = self.run.folder
-        average = f"average-{self.step}.safetensors"
+        folder, average = self.run.folder, f"average-{self.step}.safetensors"
         write_weights(folder / weights, self.net, self.recipe.model)
         if self.average:
             write_weights(folder / average, self.average.net, self.recipe.model)
@@ -247,13 +247,15 @@ class Session:
             if stop:
                 self.run.stop()
                 return
+            if step.n in self.recipe.kept and self.team.leads:
+                write_weights(self.run.folder / f"kept-{step.n}.safetensors", self.net, self.recipe.model)
             if self.over():
                 break
         self.finish()
         yield self.progress(0.0, self.step * self.recipe.batch / max(self.seconds, 1e-9))
 
     def steps(self) -> Iterator[Step]:
-        rest = self.step, self.errors, self.average, self.team.wrapped(self.net)
+        rest = self.step, self.errors, self.average, self.team.wrapped(self.net, bool(self.recipe.freeze))
         return iter(()) if self.over() else fit(self.net, self.recipe, self.batches, self.opt, *rest)
 
     def progress(self, rate: float, speed: float) -> Progress:

@@ -51,6 +51,19 @@ def test_of_the_network_and_of_many_pictures(convatlas, place, method):
         assert set(said["maps"]) == {"1", "2"}
 
 
+def test_a_run_shows_how_its_maps_came_about(convatlas, place):
+    run = place / "run"
+    trained = convatlas(
+        "train", "lenet5_modern-mnist", "--recipe.steps", "20", "--recipe.kept", "1,5,20", "--recipe.test", "20", "--out", run
+    )
+    assert trained.returncode == 0, trained.stderr
+    done = convatlas("explain", "evolution", run, place / "a.png", place / "b.png", "--map", "0,3", "-o", place / "out", "--json")
+    assert done.returncode == 0, done.stderr
+    (said,) = json.loads(done.stdout)
+    assert said["columns"] == ["step 1", "step 5", "step 20"]
+    assert [len(best) for best in said["maps"].values()] == [3, 3]
+
+
 def test_a_map_and_a_class_can_be_chosen(convatlas, place):
     done = asked(convatlas, place, "guided", place / "a.png", "--map", "3", "--layer", "features")
     assert json.loads(done.stdout)[0]["about"] == "map 3 of features"
@@ -66,6 +79,7 @@ def test_a_map_and_a_class_can_be_chosen(convatlas, place):
         (("gradcam", "a.png", "--target", "unicorn"), "has no class 'unicorn'"),
         (("guided", "a.png", "--map", "x"), "--map takes numbers, not 'x'"),
         (("maps", "a.png", "--layer", "nowhere"), "no layer 'nowhere'"),
+        (("evolution", "a.png"), "evolution needs a run that kept weights on its way"),
         (("reuse",), "feature reuse is a picture of dense blocks"),
     ],
 )

@@ -55,7 +55,7 @@ def test_what_is_not_exact_enough_is_left_out(net):
     plan, off, coarse = (Plan("plain", precision, 2) for precision in ("fp32", "bf16", "int8"))
     x, real = torch.randn(2, 3, 32, 32), torch.randn(8, 3, 32, 32)
     scale = float(net(x).abs().max())
-    trust = Trust(net, x, real, agreement=0.5)
+    trust = Trust(net, x, {"fp32": 1e-4, "bf16": 2e-2}, real, agreement=0.5)
     ways = {plan: lambda x: net(x) + 2e-4 * scale, off: lambda x: net(x) + 2e-4 * scale, coarse: net}
     assert list(trust.of(ways)) == [off, coarse]
     assert list(trust.of({coarse: lambda x: -net(x)})) == []

@@ -11,7 +11,7 @@ from convatlas.models.lean import lean
 
 pytest.importorskip("openvino", reason="the extra `fast` is not installed")
 
-from convatlas.inference.openvino import Compiled, convert
+from convatlas.inference.openvino import Compiled, convert, quantised, quantised_with_care
 
 QUICK = ("lenet5", "alexnet_owt", "googlenet", "resnet20", "densenet_40_12", "efficientnet_lite0")
 NAMED = ("alexnet", "zfnet", "vgg16", "resnet18", "resnet50", "resnet152", "densenet121", "mobilenet_v1", "mobilenet_v2", "squeezenet1_1",
@@ -46,3 +46,28 @@ def test_whatever_the_number_the_chunks_and_the_streams(small, count, chunk, str
     found = torch.from_numpy(Compiled(model, "fp32", chunk, streams, threads=1)(x.numpy()))
     torch.testing.assert_close(found, net(x), rtol=1e-4, atol=1e-5)
     assert count == 0 or net(x).abs().max() > 0.1
+
+
+def in_int8(model):
+    """How many of its products are in int8: of those there are as many quantised maps as convolutions that read them."""
+    return sum(op.get_type_name() == "FakeQuantize" for op in model.get_ops())
+
+
+def test_int8_spares_depthwise_convolutions_if_asked():
+    pytest.importorskip("nncf", reason="the extra `fast` is not installed")
+    model, real = convert(lean(build("mobilenet_v1", width=0.25).eval()), (3, 64, 64)), torch.randn(8, 3, 64, 64).numpy()
+    all_, some = (in_int8(quantised(model, real, depthwise)) for depthwise in (True, False))
+    assert 0 < some < all_
+
+
+def test_int8_leaves_layers_in_float_until_it_agrees(small):
+    pytest.importorskip("nncf", reason="the extra `fast` is not installed")
+    net, _ = small
+    model, x = convert(lean(net), (3, 32, 32)), torch.randn(80, 3, 32, 32)
+    real, checked = x[:16].numpy(), x[16:].numpy()
+    named = Compiled(model, "fp32", 1)(checked).argmax(1)
+    agree = [(Compiled(found, "int8", 1)(checked).argmax(1) == named).mean() for found in (
+        quantised(model, real), quantised_with_care(model, real, checked, 1.0)
+    )]  # fmt: skip
+    assert agree[0] < agree[1]
+    assert agree[1] >= 0.98  # bfloat16 of what is spared may still tip one

@@ -2,6 +2,7 @@ import torch
 from networks import counted
 
 from convatlas.models import build
+from convatlas.models.airbench import Trimmed, conv
 
 
 def test_it_has_the_published_size():
@@ -21,6 +22,16 @@ def test_fresh_filters_pass_maps_on():
     conv = build("airbench94").features.block1.conv1
     x = torch.randn(1, 24, 5, 5)
     assert torch.equal(conv(x)[:, :24], x)
+
+
+def test_what_is_trimmed_is_what_no_pool_sees():
+    trimmed = conv(6, 8, Trimmed)
+    whole = conv(6, 8)
+    whole.load_state_dict(trimmed.state_dict())
+    for size in (15, 16, 7):
+        x = torch.randn(2, 6, size, size)
+        even = size // 2 * 2
+        torch.testing.assert_close(trimmed(x), whole(x)[:, :, :even, :even])
 
 
 def test_norms_shift_and_do_not_scale():

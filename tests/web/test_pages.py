@@ -140,3 +140,13 @@ def test_what_a_screen_reader_needs_is_there(page):
         )
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.className") == "skip"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_no_serious_fault(page, theme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed").Axe()
+    for path in ("/", "/network/googlenet", "/compare?name=vgg16&name=resnet50_v1_5", "/calculator", "/try", "/runs", "/claims"):
+        page.goto(path)
+        page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+        found = [fault for fault in axe.run(page).response["violations"] if fault["impact"] in ("serious", "critical")]
+        assert [(path, fault["id"], [node["target"] for node in fault["nodes"]]) for fault in found] == []

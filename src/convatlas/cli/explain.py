@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..trained import Trained
 
 ITSELF = {"filters": "first filters", "reuse": "feature reuse", "maximise": "what a class wants to see", "receptive": "effective field"}
-OTHERS = {"maps": "feature maps", "patches": "the nine strongest", "invariance": "invariance"}
+OTHERS = {"maps": "feature maps", "patches": "the nine strongest", "invariance": "invariance", "evolution": "on the way"}
 
 
 Out = Annotated[Path, Parameter(name=("--out", "-o"), help="A folder for the pictures.")]
@@ -46,8 +46,9 @@ def explain(
 
     Of each picture: gradcam, gradcam++, layercam, scorecam, occlusion (where it looks); gradient, deconvnet, guided, integrated (at which
     pixels); maps (what its stages give). Of many pictures: patches (of a map, the nine that excite it most, beside their projections),
-    invariance (to shifts, scales and turns). Of the network itself: filters, maximise (the picture that a class wants), receptive
-    (what the middle unit depends on), reuse (which layers a dense layer reads).
+    invariance (to shifts, scales and turns), evolution (what maps looked for while a run learned, after its recipe's `kept` steps). Of
+    the network itself: filters, maximise (the picture that a class wants), receptive (what the middle unit depends on), reuse (which
+    layers a dense layer reads).
 
     Parameters
     ----------
@@ -71,7 +72,7 @@ def explain(
     out.mkdir(parents=True, exist_ok=True)
     files = expanded([str(image) for image in images])
     problems, rows = [], []
-    for row in told(method, trained, files, out, target, layer, map_):
+    for row in told(method, trained, folder, files, out, target, layer, map_):
         (problems if "error" in row else rows).append(row)
         if "error" in row:
             complain(row["error"])
@@ -84,15 +85,22 @@ def explain(
 
 
 def told(
-    method: str, trained: "Trained", files: list[Path], out: Path, target: str | None, layer: str | None, map_: str | None
+    method: str,
+    trained: "Trained",
+    folder: Path | None,
+    files: list[Path],
+    out: Path,
+    target: str | None,
+    layer: str | None,
+    map_: str | None,
 ) -> Iterator[dict[str, Any]]:
     maps = [number(part, "--map") for part in map_.split(",")] if map_ else []
     of = class_of(trained, target)
     if method in ITSELF:
         yield of_itself(method, trained, out, of, layer)
         return
-    if method in ("patches", "invariance"):
-        yield of_many(method, trained, files, out, of, layer, maps)
+    if method in OTHERS and method != "maps":
+        yield of_many(method, trained, folder, files, out, of, layer, maps)
         return
     for file in files:
         try:
@@ -177,7 +185,14 @@ def stages(trained: "Trained", x: "Tensor", layer: str | None, file: Path) -> di
 
 
 def of_many(
-    method: str, trained: "Trained", files: list[Path], out: Path, target: int | None, layer: str | None, maps: list[int]
+    method: str,
+    trained: "Trained",
+    folder: Path | None,
+    files: list[Path],
+    out: Path,
+    target: int | None,
+    layer: str | None,
+    maps: list[int],
 ) -> dict[str, Any]:
     from dataclasses import asdict
 
@@ -196,18 +211,32 @@ def of_many(
         found = invariance(trained.net, torch.cat(parts), layers, None if target is None else torch.full((len(read),), target))
         draw.curves(found, f"{trained.name}, {len(read)} pictures", file)
         return {"method": method, "picture": str(file), "about": f"{len(found)} curves", "curves": [asdict(curve) for curve in found]}
-    from ..explain.patches import strongest
+    chosen, of, names = maps or list(range(6)), layer or "features", []
+    if method == "patches":
+        from ..explain.patches import strongest
 
-    chosen = maps or list(range(6))
-    found = strongest(trained.net, parts, layer or "features", chosen)
-    draw.patches(
-        found, trained.preprocess.mean, trained.preprocess.std, f"{trained.name}: {layer or 'features'}, {len(read)} pictures", file
-    )
+        found = strongest(trained.net, parts, of, chosen)
+    else:
+        from safetensors.torch import load_file
+
+        from ..explain.evolution import evolution
+
+        kept = kept_in(folder)
+        found, names = evolution(trained.net, map(load_file, kept.values()), parts, of, chosen), [f"step {n}" for n in kept]
+    draw.patches(found, trained.preprocess.mean, trained.preprocess.std, f"{trained.name}: {of}, {len(read)} pictures", file, names)
     rows = {
         str(m): [{"file": str(files[p.picture]), "value": p.value, "place": p.place, "box": p.box} for p in best]
         for m, best in found.items()
     }
-    return {"method": method, "picture": str(file), "about": f"{len(found)} maps", "maps": rows}
+    return {"method": method, "picture": str(file), "about": f"{len(found)} maps", "maps": rows} | ({"columns": names} if names else {})
+
+
+def kept_in(folder: Path | None) -> dict[int, Path]:
+    """The weights that a run kept on the way, by step."""
+    files = {int(file.stem.partition("-")[2]): file for file in folder.glob("kept-*.safetensors")} if folder else {}
+    if not files:
+        raise Mistake("evolution needs a run that kept weights on its way: convatlas train RECIPE --recipe.kept 10,30,100,300")
+    return dict(sorted(files.items()))
 
 
 def of_itself(method: str, trained: "Trained", out: Path, target: int | None, layer: str | None) -> dict[str, Any]:

@@ -84,8 +84,10 @@ def grid(pictures: Sequence[NDArray[np.float64]], title: str, file: Path, cmap: 
     save(figure, file)
 
 
-def patches(found: dict[int, list[Patch]], mean: Sequence[float], std: Sequence[float], title: str, file: Path) -> None:
-    """A row for each map: its patches, and below them what the deconvnet makes of them."""
+def patches(
+    found: dict[int, list[Patch]], mean: Sequence[float], std: Sequence[float], title: str, file: Path, names: Sequence[str] = ()
+) -> None:
+    """A row for each map: its patches, and below them what the deconvnet makes of them; `names` are the columns'."""
     most = max(map(len, found.values()))
     figure = Figure(figsize=(0.9 * most + 0.6, 1.9 * len(found) + 0.5), layout="constrained")
     axes = figure.subplots(2 * len(found), most, squeeze=False)
@@ -96,6 +98,7 @@ def patches(found: dict[int, list[Patch]], mean: Sequence[float], std: Sequence[
         for column, patch in enumerate(best):
             axes[2 * row, column].imshow(image(((patch.pixels * spread + colour) * 255).clamp(0, 255)))
             axes[2 * row + 1, column].imshow(contrast(patch.projection))
+            axes[2 * row + 1, column].set_title(names[column] if names else "", fontsize=6, color=GREY)
         axes[2 * row, 0].set_title(f"map {number}", fontsize=7, color=INK, loc="left")
     figure.suptitle(title, fontsize=9, color=INK)
     save(figure, file)

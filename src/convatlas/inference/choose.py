@@ -1,5 +1,6 @@
 """The fastest way to run a network here: every engine is tried, and those that are exact enough race."""
 
+from collections.abc import Mapping
 from copy import deepcopy
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -45,19 +46,20 @@ def fast(
     pictures: Tensor | None = None,
     calibration: Tensor | None = None,
     agreement: float = AGREED,
+    bounds: Mapping[str, float] = BOUNDS,
     tried: bool = True,
 ) -> Fast:
     """The fastest twin of `net` here for batches of `batch` pictures, found by trying and remembered for the next time.
 
     `precision` is "fp32", "bf16", "int8" or, for whichever is fastest, "auto". `size` is the pictures' height and width, by default the
     network's own. A network on a CUDA device has its twin there, plain or recorded as a graph. `pictures` (N, C, H, W) as the network
-    takes them are what the twin is compared by, else noise: its answers must lie within 1e-4 (fp32) or 2e-2 (bf16) of the network's, as
-    a share of the largest. int8 (the extra `fast`) takes `calibration`, some hundred real pictures (N, C, H, W) as the network takes
-    them: by most it learns how wide maps come, and of the last quarter it must name the network's class for a share of `agreement`;
-    "auto" tries it only with these. If not `tried`, nothing races: the first is taken that is exact enough of those that are likely
-    fastest, and is not remembered. Any number of pictures can be asked about later; `batch` of them are quickest. On Linux the process
-    keeps its memory from now on (machine.keep_memory). Raises Mistake for another precision, for int8 without pictures, and where no
-    way is exact enough.
+    takes them are what the twin is compared by, else noise: its answers must lie within `bounds` of the network's, by default 1e-4 (fp32)
+    or 2e-2 (bf16), as a share of the largest. int8 (the extra `fast`) takes `calibration`, some hundred real pictures (N, C, H, W) as
+    the network takes them: by most it learns how wide maps come, and of the last quarter it must name the network's class for a share
+    of `agreement`, or else the layers that cost most of it stay in bfloat16; "auto" tries int8 only with these. If not `tried`,
+    nothing races: the first is taken that is exact enough of those that are likely fastest, and is not remembered. Any number of
+    pictures can be asked about later; `batch` of them are quickest. On Linux the process keeps its memory from now on
+    (machine.keep_memory). Raises Mistake for another precision, for int8 without pictures, and where no way is exact enough.
     """
     precisions = (*BOUNDS, *(["int8"] if calibration is not None else [])) if precision == "auto" else (precision,)
     if unknown := {*precisions} - {*BOUNDS, "int8"}:
@@ -72,16 +74,18 @@ def fast(
     keep_memory()
     net = deepcopy(net).eval() if net.training else net
     shape = (channels(net), *2 * (size or getattr(net, "size", 224),))
-    engines = Engines(lean(net), shape, calibration)
+    engines = Engines(lean(net), shape, calibration, agreement)
     weights = [tuple(p.shape) for p in engines.twin.parameters()]
     card = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     name = key(engines.twin.code, weights, shape, batch, *precisions, card)
     noise = torch.randn(batch, *shape, generator=torch.Generator().manual_seed(0)).to(device)
-    trust = Trust(net, noise[:FEW] if pictures is None else pictures.to(device), calibration, agreement)
+    trust = Trust(net, noise[:FEW] if pictures is None else pictures.to(device), bounds, calibration, agreement)
     if (plan := recall(name)) and (ways := trust.of(engines.ways([plan]))):  # for other weights than these it may have been chosen
         return Fast(plan, engines, ways[plan], {})
-    plans = first_plans(precisions, batch, device.type)
+    plans = first_plans(precisions, batch, device.type, engines.depthwise)
     found = raced(engines, plans, trust, noise, name) if tried else untried(engines, plans, trust)
+    if found is None and precision == "int8":
+        found = raced(engines, [Plan("openvino", "int8", batch, spared="sensitive")], trust, noise, name)
     if found is None:
         raise Mistake(f"no way of {type(net).__name__} in {' or '.join(precisions)} is exact enough: try precision fp32.")
     return found
@@ -118,8 +122,8 @@ class Trust:
     """What ways have to agree with: what `net` says of `pictures`, and in int8 of those kept back from `calibration`."""
 
     @torch.inference_mode()
-    def __init__(self, net: nn.Module, pictures: Tensor, calibration: Tensor | None, agreement: float):
-        self.pictures, self.wanted, self.agreement = pictures, net(pictures), agreement
+    def __init__(self, net: nn.Module, pictures: Tensor, bounds: Mapping[str, float], calibration: Tensor | None, agreement: float):
+        self.pictures, self.wanted, self.bounds, self.agreement = pictures, net(pictures), bounds, agreement
         if calibration is not None:
             self.real = divided(calibration)[1]
             self.named = torch.cat([net(part) for part in self.real.split(32)]).argmax(1)
@@ -129,7 +133,7 @@ class Trust:
         return {plan: way for plan, way in ways.items() if (self.agrees(way) if plan.precision == "int8" else self.near(plan, way))}
 
     def near(self, plan: Plan, way: Way) -> bool:
-        return bool((way(self.pictures) - self.wanted).abs().max() <= BOUNDS[plan.precision] * self.wanted.abs().max())
+        return bool((way(self.pictures) - self.wanted).abs().max() <= self.bounds[plan.precision] * self.wanted.abs().max())
 
     def agrees(self, way: Way) -> bool:
         return float((way(self.real).argmax(1) == self.named).float().mean()) >= self.agreement
@@ -144,8 +148,9 @@ def divided(calibration: Tensor) -> tuple[Tensor, Tensor]:
 class Engines:
     """Makes ways of one twin, for pictures (C, H, W) of one `shape`."""
 
-    def __init__(self, twin: fx.GraphModule, shape: tuple[int, ...], calibration: Tensor | None = None):
-        self.twin, self.shape, self.calibration = twin, shape, calibration
+    def __init__(self, twin: fx.GraphModule, shape: tuple[int, ...], calibration: Tensor | None = None, agreement: float = AGREED):
+        self.twin, self.shape, self.calibration, self.agreement = twin, shape, calibration, agreement
+        self.quantised: dict[str, ov.Model] = {}  # by what they spare
 
     @property
     def bf16(self) -> bool:
@@ -155,6 +160,10 @@ class Engines:
         from .openvino import has_bf16
 
         return has_bf16()
+
+    @property
+    def depthwise(self) -> bool:
+        return any(layer.groups == layer.in_channels > 1 for layer in self.twin.modules() if isinstance(layer, nn.Conv2d))
 
     def ways(self, plans: list[Plan]) -> dict[Plan, Way]:
         return {plan: self.way(plan) for plan in plans}
@@ -174,8 +183,7 @@ class Engines:
         else:
             from .openvino import Compiled
 
-            model = self.quantised if plan.precision == "int8" else self.model
-            run = Compiled(model, plan.precision, plan.chunk, plan.streams, threads)
+            run = Compiled(self.model_for(plan), plan.precision, plan.chunk, plan.streams, threads)
         return lambda x: torch.from_numpy(run(x.numpy()))
 
     @cached_property
@@ -184,13 +192,21 @@ class Engines:
 
         return convert(self.twin, self.shape)
 
-    @cached_property
-    def quantised(self) -> "ov.Model":
-        from .openvino import quantised
+    def model_for(self, plan: Plan) -> "ov.Model":
+        """OpenVINO's, as this plan runs it."""
+        if plan.precision != "int8":
+            return self.model
+        if plan.spared not in self.quantised:
+            from .openvino import quantised, quantised_with_care
 
-        if self.calibration is None:
-            raise ValueError("int8 without pictures")
-        return quantised(self.model, divided(self.calibration)[0].numpy())
+            if self.calibration is None:
+                raise ValueError("int8 without pictures")
+            setting, checking = (part.numpy() for part in divided(self.calibration))
+            if plan.spared == "sensitive":
+                self.quantised[plan.spared] = quantised_with_care(self.model, setting, checking, self.agreement)
+            else:
+                self.quantised[plan.spared] = quantised(self.model, setting, depthwise=not plan.spared)
+        return self.quantised[plan.spared]
 
     @cached_property
     def onnx(self) -> bytes:

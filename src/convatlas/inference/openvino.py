@@ -4,7 +4,7 @@ A batch goes through it in chunks: of a few pictures, all maps stay in the proce
 threads that each work on one at a time: two streams of one thread do not wait for one another as two threads do after each layer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from math import prod
@@ -86,15 +86,44 @@ def convert(twin: Any, shape: Sequence[int]) -> ov.Model:
     return ov.convert_model(traced, input=[-1, *shape])
 
 
-def quantised(model: ov.Model, pictures: NDArray[np.float32]) -> ov.Model:
-    """The model with its products in int8: weights by filter, maps as wide as they come on pictures (N, C, H, W) as it takes them."""
+def quantised(model: ov.Model, pictures: NDArray[np.float32], depthwise: bool = True) -> ov.Model:
+    """The model with its products in int8: weights by filter, maps as wide as they come on pictures (N, C, H, W) as it takes them.
+
+    Without those of `depthwise` convolutions, if so asked.
+    """
     import nncf
 
+    spared = None if depthwise else nncf.IgnoredScope(types=["GroupConvolution"], validate=False)
     with redirect_stdout(StringIO()):  # where it shows its progress; the output belongs to answers
-        return nncf.quantize(
-            model,
-            nncf.Dataset([pictures[i : i + 1] for i in range(len(pictures))]),
-            preset=nncf.QuantizationPreset.MIXED,
-            target_device=nncf.TargetDevice.CPU,
-            subset_size=len(pictures),
+        return nncf.quantize(model, one_by_one(pictures), ignored_scope=spared, subset_size=len(pictures), **how())
+
+
+def quantised_with_care(model: ov.Model, pictures: NDArray[np.float32], checked: NDArray[np.float32], agreement: float) -> ov.Model:
+    """The same, but as many layers stay in float as it takes to name the model's class of a share of `agreement` of `checked`.
+
+    Those that change the answers most, first.
+    """
+    import nncf
+
+    named = Compiled(model, "fp32", 1)(checked).argmax(1)
+
+    def agree(net: ov.CompiledModel, pictures: Iterable[Any]) -> tuple[float, list[float]]:
+        said = [float(net(picture)[0].argmax() == name) for picture, name in zip(pictures, named, strict=True)]
+        return sum(said) / len(said), said
+
+    with redirect_stdout(StringIO()):
+        return nncf.quantize_with_accuracy_control(
+            model, one_by_one(pictures), one_by_one(checked), agree, max_drop=1 - agreement, subset_size=len(pictures), **how()
         )
+
+
+def one_by_one(pictures: NDArray[np.float32]) -> Any:
+    import nncf
+
+    return nncf.Dataset([pictures[i : i + 1] for i in range(len(pictures))])
+
+
+def how() -> dict[str, Any]:
+    import nncf
+
+    return {"preset": nncf.QuantizationPreset.MIXED, "target_device": nncf.TargetDevice.CPU}

@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from statistics import median
 
@@ -28,19 +28,27 @@ Way = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Plan:
-    """By which engine (of `ENGINES`), in which precision, in chunks of how many pictures and on how many streams."""
+    """By which engine (of `ENGINES`), in which precision, in chunks of how many pictures and on how many streams.
+
+    `spared` are the layers that int8 leaves in bfloat16: none, "depthwise" convolutions, or those that are found to be "sensitive".
+    """
 
     engine: str
     precision: str
     chunk: int
     streams: int = 1
+    spared: str = ""
 
 
-def first_plans(precisions: Iterable[str], batch: int, device: str = "cpu") -> list[Plan]:
-    """Each engine that is installed for this kind of device in each precision that it has, the batch as a whole."""
+def first_plans(precisions: Iterable[str], batch: int, device: str = "cpu", depthwise: bool = False) -> list[Plan]:
+    """Each engine that is installed for this kind of device in each precision that it has, the batch as a whole.
+
+    Of a network with `depthwise` convolutions also the int8 that spares them: they have little to compute, and much to convert.
+    """
     on = {"cuda": ("plain", "graph")}.get(device, ("plain", "openvino", "onnxruntime"))
     engines = [engine for engine in on if engine in ("plain", "graph") or installed(engine)]
-    return [Plan(engine, precision, batch) for precision in precisions for engine in engines if precision in ENGINES[engine]]
+    plans = [Plan(engine, precision, batch) for precision in precisions for engine in engines if precision in ENGINES[engine]]
+    return plans + [replace(plan, spared="depthwise") for plan in plans if depthwise and plan.precision == "int8"]
 
 
 def likely(plans: Iterable[Plan], bf16: bool) -> list[Plan]:
@@ -54,7 +62,7 @@ def finer(plan: Plan, batch: int, threads: int) -> list[Plan]:
     """The same with the batch in chunks, each of which all threads work at together, or each one alone."""
     if plan.engine in ("plain", "graph"):
         return []
-    return [Plan(plan.engine, plan.precision, n, streams) for n in CHUNKS if n < batch for streams in {1, min(threads, -(-batch // n))}]
+    return [replace(plan, chunk=n, streams=streams) for n in CHUNKS if n < batch for streams in {1, min(threads, -(-batch // n))}]
 
 
 def race(ways: dict[Plan, Way], x: Tensor) -> dict[Plan, float]:

@@ -128,8 +128,7 @@ def keep(trained: "Trained", *words: object) -> bool:
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".draft"))
     try:
-        model = fast.engines.quantised if fast.plan.precision == "int8" else fast.engines.model
-        ov.save_model(shaped(model, fast.plan.chunk), draft / "net.xml", compress_to_fp16=False)
+        ov.save_model(shaped(fast.engines.model_for(fast.plan), fast.plan.chunk), draft / "net.xml", compress_to_fp16=False)
         about = {
             "name": trained.name,
             "classes": trained.classes,

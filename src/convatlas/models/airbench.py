@@ -15,7 +15,8 @@ Where this differs from the paper:
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .net import Net
 
@@ -28,6 +29,7 @@ class Config:
     patch: int = 2  # pixels a side that are whitened together
     directions: int | None = None  # of the most variance, that are kept; None: all, as many as a patch has numbers
     momentum: float = 0.4  # share of a batch in the norms' statistics
+    trimmed: bool = False  # maps are not computed where the pool after them, on an odd number of pixels, does not look
     in_channels: int = 3
     num_classes: int = 10
     size: int = 32
@@ -35,7 +37,7 @@ class Config:
 
 VARIANTS = {
     "airbench94": Config(widths=(64, 64, 256, 256, 256, 256)),
-    "speedrun_cifar10": Config(widths=(64, 64, 256, 256, 256, 256), momentum=0.15),
+    "speedrun_cifar10": Config(widths=(64, 64, 256, 256, 256, 256), momentum=0.15, trimmed=True),
     "speedrun_mnist": Config(widths=(16, 16, 48, 48, 64, 64), patch=3, directions=8, momentum=0.15, in_channels=1, size=28),
     "speedrun_fashion": Config(widths=(48, 48, 96, 96, 128, 128), momentum=0.15, in_channels=1, size=28),
 }
@@ -57,16 +59,24 @@ def norm(c: int, momentum: float) -> nn.BatchNorm2d:
     return layer
 
 
-def conv(cin: int, cout: int) -> nn.Conv2d:
+class Trimmed(nn.Conv2d):
+    """A 3x3 convolution but for the last row and column of maps of odd size, which a 2x2 pool leaves out."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (as nn.Conv2d has it)
+        odd = input.shape[2] % 2 == 1
+        return F.conv2d(F.pad(input, (1, 0, 1, 0)), self.weight, self.bias) if odd else super().forward(input)
+
+
+def conv(cin: int, cout: int, kind: type[nn.Conv2d] = nn.Conv2d) -> nn.Conv2d:
     """The first `cin` of its filters pass on a map each; the others begin as PyTorch's."""
-    layer = nn.Conv2d(cin, cout, 3, padding=1, bias=False)
+    layer = kind(cin, cout, 3, padding=1, bias=False)
     nn.init.dirac_(layer.weight.data[:cin])
     return layer
 
 
-def block(cin: int, middle: int, cout: int, momentum: float) -> nn.Sequential:
+def block(cin: int, middle: int, cout: int, momentum: float, trimmed: bool) -> nn.Sequential:
     return nn.Sequential(OrderedDict(
-        conv1=conv(cin, middle), pool=nn.MaxPool2d(2), norm1=norm(middle, momentum), gelu1=nn.GELU(),
+        conv1=conv(cin, middle, Trimmed if trimmed else nn.Conv2d), pool=nn.MaxPool2d(2), norm1=norm(middle, momentum), gelu1=nn.GELU(),
         conv2=conv(middle, cout), norm2=norm(cout, momentum), gelu2=nn.GELU(),
     ))  # fmt: skip
 
@@ -77,7 +87,7 @@ class Airbench(Net):
         first = whiten(cfg.in_channels, cfg.patch, cfg.directions)
         self.features.whiten, self.features.gelu, c = first, nn.GELU(), first.out_channels
         for i, (middle, cout) in enumerate(zip(cfg.widths[::2], cfg.widths[1::2], strict=True), 1):
-            self.features.add_module(f"block{i}", block(c, middle, cout, cfg.momentum))
+            self.features.add_module(f"block{i}", block(c, middle, cout, cfg.momentum, cfg.trimmed))
             c = cout
         self.head = nn.Sequential()
         self.head.pool, self.head.flatten = nn.AdaptiveMaxPool2d(1), nn.Flatten()

@@ -3,8 +3,9 @@
 `eager`, `timm`, `openvino` and `onnxruntime` are a network handed over as their pages' first example has it; the others are tuned:
 `channels last` with an allocator that keeps its memory, `compile` with frozen weights, `openvino streams` a picture at a time on as
 many streams as there are cores. Peers run torchvision's network; where it has none of the kind, ours, as it stands. Weights are fresh
-and pictures noise: neither changes how long an answer takes. In int8, all are set by the same noise, and how well they then agree is not
-asked; bench/int8.py asks that of trained networks and real pictures.
+and pictures noise: neither changes how long an answer takes. But such weights answer next to nothing to anything, so how exact bfloat16 and
+int8 are is not asked here, of nobody; tests ask that, and bench/int8.py of trained networks and real pictures. In int8, all are set by the
+same noise.
 
 Run as a module, this is one side of a measurement: python -m convatlas.speed.peers SIDE MODEL BATCH THREADS.
 """
@@ -14,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from importlib.util import find_spec
+from math import inf
 from pathlib import Path
 from typing import Any
 from warnings import catch_warnings
@@ -22,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..inference.choose import Fast, fast
+from ..inference.choose import BOUNDS, Fast, fast
 from ..machine import keep_memory
 from ..models import build
 from ..weights import TIMM, TORCHVISION
@@ -99,7 +101,7 @@ def by_us(side: str, net: nn.Module, x: Tensor, noise: Tensor) -> tuple[Way, dic
         plain = Plain(lean(net), precision)
         return lambda: plain(x), {}
     calibration = noise if precision == "int8" else None
-    twin: Fast = fast(net, precision, len(x), x.shape[2], calibration=calibration, agreement=0.0)
+    twin: Fast = fast(net, precision, len(x), x.shape[2], calibration=calibration, agreement=0.0, bounds=BOUNDS | {"bf16": inf})
     return lambda: twin(x), asdict(twin.plan)
 
 
