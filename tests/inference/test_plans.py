@@ -13,7 +13,9 @@ def test_a_damaged_memory_is_forgotten(alone):
     remember("key", plan, {plan: 0.1})
     assert recall("key") == plan
     (file,) = (alone_cache := plans.cache_folder("fast")).iterdir()
-    assert json.loads(file.read_text())["tried"] == [{"engine": "plain", "precision": "fp32", "chunk": 1, "streams": 1, "seconds": 0.1}]
+    assert json.loads(file.read_text())["tried"] == [
+        {"engine": "plain", "precision": "fp32", "chunk": 1, "streams": 1, "spared": "", "seconds": 0.1}
+    ]
     for text in ("", "{}", '{"plan": 1}', '{"plan": {"engine": "plain"}}'):
         (alone_cache / "key.json").write_text(text)
         assert recall("key") is None

@@ -83,7 +83,9 @@ def convert(twin: Any, shape: Sequence[int]) -> ov.Model:
 
     with torch.no_grad(), catch_warnings(action="ignore"):  # of what a trace cannot see, as tests do
         traced = torch.jit.trace(twin, torch.zeros(2, *shape), check_trace=False)
-    return ov.convert_model(traced, input=[-1, *shape])
+    model = ov.convert_model(traced, input=[-1, *shape])
+    model.output().set_names({"scores"})
+    return model
 
 
 def quantised(model: ov.Model, pictures: NDArray[np.float32], depthwise: bool = True) -> ov.Model:
@@ -95,7 +97,7 @@ def quantised(model: ov.Model, pictures: NDArray[np.float32], depthwise: bool = 
 
     spared = None if depthwise else nncf.IgnoredScope(types=["GroupConvolution"], validate=False)
     with redirect_stdout(StringIO()):  # where it shows its progress; the output belongs to answers
-        return nncf.quantize(model, one_by_one(pictures), ignored_scope=spared, subset_size=len(pictures), **how())
+        return nncf.quantize(model, nncf.Dataset(one_by_one(pictures)), ignored_scope=spared, subset_size=len(pictures), **how())
 
 
 def quantised_with_care(model: ov.Model, pictures: NDArray[np.float32], checked: NDArray[np.float32], agreement: float) -> ov.Model:
@@ -105,22 +107,26 @@ def quantised_with_care(model: ov.Model, pictures: NDArray[np.float32], checked:
     """
     import nncf
 
-    named = Compiled(model, "fp32", 1)(checked).argmax(1)
+    named = zip(one_by_one(checked), Compiled(model, "fp32", 1)(checked).argmax(1), strict=True)
 
-    def agree(net: ov.CompiledModel, pictures: Iterable[Any]) -> tuple[float, list[float]]:
-        said = [float(net(picture)[0].argmax() == name) for picture, name in zip(pictures, named, strict=True)]
-        return sum(said) / len(said), said
+    def agree(net: ov.CompiledModel, named: Iterable[Any]) -> tuple[float, list[float]]:
+        right = [float(net(picture)[0].argmax() == name) for picture, name in named]
+        return sum(right) / len(right), right
 
     with redirect_stdout(StringIO()):
         return nncf.quantize_with_accuracy_control(
-            model, one_by_one(pictures), one_by_one(checked), agree, max_drop=1 - agreement, subset_size=len(pictures), **how()
+            model,
+            nncf.Dataset(one_by_one(pictures)),
+            nncf.Dataset([*named], lambda pair: pair[0]),
+            agree,
+            max_drop=1 - agreement,
+            subset_size=len(pictures),
+            **how(),
         )
 
 
-def one_by_one(pictures: NDArray[np.float32]) -> Any:
-    import nncf
-
-    return nncf.Dataset([pictures[i : i + 1] for i in range(len(pictures))])
+def one_by_one(pictures: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    return [pictures[i : i + 1] for i in range(len(pictures))]
 
 
 def how() -> dict[str, Any]:
