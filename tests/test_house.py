@@ -36,7 +36,7 @@ ARROWS = {
     "evaluate": {"data", "intervals", "protocols"},
     "metrics": set(),
     "sets": {"mistake", "data", "recipes", "distribute"},
-    "settle": {"mistake", "models", "data", "precision", "recipes", "sets", "train"},
+    "settle": {"mistake", "models", "data", "precision", "protocols", "recipes", "sets", "train"},
     "probe": {"disk", "models", "data", "evaluate", "sets"},
     "distribute": {"mistake"},
     "machine": set(),
