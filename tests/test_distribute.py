@@ -29,16 +29,13 @@ def data(rank: int = 0, ranks: int = 1) -> Batches:
     return Batches(Pictures(x, torch.arange(96) % 10, tuple("0123456789")), 32, 0, RESNET.preprocess, RESNET.augment, None, 1, rank, ranks)
 
 
-FREEZING = replace(RESNET, freeze=((0.5, "conv2_x"),))
-
-
 def learned(recipe=RESNET) -> dict[str, torch.Tensor]:
     """The state after the recipe's steps, by all processes that there are."""
     team = here()
     torch.manual_seed(0)
     net = build("resnet20")
     sync_norms(net)
-    for _ in fit(net, recipe, data(team.rank, team.ranks), through=team.wrapped(net, bool(recipe.freeze))):
+    for _ in fit(net, recipe, data(team.rank, team.ranks), through=team.wrapped(net)):
         pass
     return net.state_dict()
 
@@ -79,7 +76,7 @@ def as_rank(rank: int, port: int, told) -> None:
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
     with joined() as team:
-        told[rank] = {work.__name__: work(team) for work in (learn_it_all, freeze_a_part, read_digits, converse, normed)}
+        told[rank] = {work.__name__: work(team) for work in (learn_it_all, read_digits, converse, normed)}
 
 
 @pytest.fixture(scope="module")
@@ -110,17 +107,6 @@ def test_two_processes_learn_what_one_does_to_rounding(both):
         assert (first[name] == second[name]).all(), name
         torch.testing.assert_close(torch.from_numpy(first[name]), w, rtol=0, atol=5e-5)
     assert any((first[name] != parts[name]).any() for name in first)  # norms see halves of a share
-
-
-def freeze_a_part(team: Team):
-    return {name: w.numpy() for name, w in learned(FREEZING).items()}
-
-
-def test_what_stops_learning_on_the_way_stops_in_all_processes(both):
-    alone, (first, second) = learned(FREEZING), both(freeze_a_part)
-    for name, w in alone.items():
-        assert (first[name] == second[name]).all(), name
-        torch.testing.assert_close(torch.from_numpy(first[name]), w, rtol=0, atol=5e-5)
 
 
 def converse(team: Team):

@@ -65,22 +65,6 @@ def test_pictures_grow_when_the_recipe_says():
     assert [pictures(recipe, batches, n)[0].shape[2] for n in (0, 4, 5, 9)] == [16, 16, 32, 32]
 
 
-def test_stages_stop_learning_when_the_recipe_says_also_after_a_resume():
-    changes = {"steps": 10, "freeze": ((0.2, "C1"), (0.6, "C3"))}
-    net, recipe, batches = setting("lenet5_modern-mnist", **changes)
-    twin, opt, weights = deepcopy(net), recipe.optimiser(net), []
-    for step in fit(net, recipe, batches, opt):
-        weights.append({name: p.detach().clone() for name, p in net.named_parameters()})
-        if step.n == 7:
-            assert net.frozen == ("C1", "S2", "C3")
-    for name, first in (("features.C1.0.weight", 2), ("features.C3.0.weight", 6)):
-        assert not torch.equal(weights[first - 2][name], weights[first - 1][name])
-        assert all(torch.equal(weights[first - 1][name], after[name]) for after in weights[first:])
-    twin.load_state_dict(weights[-1], strict=False)
-    next(fit(twin, recipe, batches, start=9))
-    assert torch.equal(twin.features.C1[0].weight, net.features.C1[0].weight)
-
-
 def test_a_plain_average_is_the_mean_of_the_weights_and_a_moving_one_lags_behind():
     net, recipe, batches = setting("lenet5_modern-mnist", steps=8)
     plain, moving = Averaged(net, Average(decay=None, start=0.5), 8), Averaged(net, Average(decay=0.5, every=2), 8)

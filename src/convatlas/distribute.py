@@ -56,8 +56,8 @@ class Team:
         if batch % self.ranks:
             raise Mistake(f"recipe.batch is {batch}, which {self.ranks} workers cannot share evenly; take another number of either.")
 
-    def wrapped(self, net: nn.Module, freezes: bool = False) -> nn.Module:
-        """`net`, or what trains it as one with its twins in the other processes; `freezes`: on the way parts of it stop learning.
+    def wrapped(self, net: nn.Module) -> nn.Module:
+        """`net`, or what trains it as one with its twins in the other processes.
 
         Buffers are not sent at each step, as the statistics of norms are not looked at before a test: see `level`.
         """
@@ -65,9 +65,7 @@ class Team:
             return net
         devices = [self.device] if self.device.type == "cuda" else None
         with catch_warnings(action="ignore", category=FutureWarning):  # newer ones call it otherwise, older ones do not
-            return DistributedDataParallel(
-                net, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True, find_unused_parameters=freezes
-            )
+            return DistributedDataParallel(net, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True)
 
     def most(self, *values: float) -> list[float]:
         """The largest of what any process says, for each of the values."""

@@ -255,7 +255,7 @@ class Session:
         yield self.progress(0.0, self.step * self.recipe.batch / max(self.seconds, 1e-9))
 
     def steps(self) -> Iterator[Step]:
-        rest = self.step, self.errors, self.average, self.team.wrapped(self.net, bool(self.recipe.freeze))
+        rest = self.step, self.errors, self.average, self.team.wrapped(self.net)
         return iter(()) if self.over() else fit(self.net, self.recipe, self.batches, self.opt, *rest)
 
     def progress(self, rate: float, speed: float) -> Progress:

@@ -25,15 +25,10 @@ TRIED = 32  # pictures at most in a step that is timed
 def settled(recipe: Recipe) -> tuple[Recipe, dict[str, Any] | None]:
     """`recipe` with nothing left open, and the first line of the log: how long a step takes in each way; None if none was tried.
 
-    Raises Mistake for a place, a protocol of testing or a stage that is not there, and for whatever the recipe's `prepare` lacks.
+    Raises Mistake for a place or a protocol of testing that is not there, and for whatever the recipe's `prepare` lacks.
     """
     recipe = placed(recipe)
     named(recipe.protocol)
-    for _, stage in recipe.freeze:
-        try:
-            build(recipe.model, **dict(recipe.config)).place(stage)
-        except ValueError as error:
-            raise Mistake(f"recipe.freeze: {error}.") from None
     if "auto" not in (recipe.precision, recipe.layout):
         return recipe, None
     net, batches = build(recipe.model, **dict(recipe.config)), noise(recipe)

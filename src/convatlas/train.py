@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +16,6 @@ from .data.crops import Crops
 from .machine import keep_memory
 from .models.net import Net
 from .recipes import Average, Recipe
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,9 +51,6 @@ def fit(
     for n in range(start, recipe.steps):
         if not net.training:
             learn(net, recipe)
-        if isinstance(net, Net) and (until := due(recipe.freeze, n / recipe.steps)) and until not in net.frozen:
-            net.freeze(until)
-            learn(net, recipe)
         recipe.optimiser.look(opt, net, whole, n)
         rate = recipe.rate(n, recipe.steps, errors)
         for group in opt.param_groups:
@@ -74,11 +69,6 @@ def fit(
         yield Step(n + 1, loss, rate)
 
 
-def due(plan: Sequence[tuple[float, T]], at: float) -> T | None:
-    """What a plan of (share of the run, value) says at this share; None before its first."""
-    return next((value for share, value in reversed(plan) if at >= share), None)
-
-
 def pictures(recipe: Recipe, batches: Batches | Crops, n: int) -> tuple[Tensor, Tensor]:
     """Batch n as step n sees it: blended and resized as the recipe says. Classes (N,), or their shares (N, classes).
 
@@ -87,7 +77,7 @@ def pictures(recipe: Recipe, batches: Batches | Crops, n: int) -> tuple[Tensor, 
     """
     shared = batches if recipe.mix is not None and isinstance(batches, Batches) else None
     x, y = shared.whole[n] if shared else batches[n]
-    size = due(recipe.sizes, n / recipe.steps) or x.shape[2]
+    size = next((size for share, size in reversed(recipe.sizes) if n >= share * recipe.steps), x.shape[2])
     if size != x.shape[2]:
         x = interpolate(x, (size, size), mode="bilinear", antialias=True)
     if recipe.mix is not None:

@@ -265,8 +265,7 @@ class Recipe:
 
     With `crop` the pictures stay on the disk and each is cut anew by it whenever it is seen; without, they are in memory. `repeats` is
     how often a picture is taken in a row (Hoffer et al. 2019, arXiv:1901.09335). `mix` blends a batch's pictures and classes. `sizes`
-    are (share of the run, height and width) from which on pictures come smaller or larger. `rest` leaves out what is known. `freeze`
-    are (share of the run, stage) from which on the stages up to this one learn no more (Brock et al. 2017, arXiv:1706.04983). A batch
+    are (share of the run, height and width) from which on pictures come smaller or larger. `rest` leaves out what is known. A batch
     goes through the network in `accumulate` parts. `clip` bounds the gradient's norm. `average` and then `recalibrate`, a number of
     batches whose statistics the batch norms take, make the weights that are tested. `prepare` changes the fresh network before the
     first step. After the steps `kept` (0: none) the weights are kept in the run's folder, to see how features come about. `remembered`
@@ -296,7 +295,6 @@ class Recipe:
     mix: Mix | None = None
     sizes: tuple[tuple[float, int], ...] = ()
     rest: Rest | None = None
-    freeze: tuple[tuple[float, str], ...] = ()
     accumulate: int = 1
     clip: float | None = None
     average: Average | None = None

@@ -84,7 +84,6 @@ CIFAR10 = replace(
     optimiser=descent(0.12),
     sizes=((0.0, 20), (0.25, 24), (0.5, 28), (0.75, 32)),
     rest=Rest(share=0.4, start=0.4),
-    freeze=((0.5, "block1"),),
     test=1000,
     published=None,
     remembered=(),
