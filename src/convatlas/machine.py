@@ -1,6 +1,7 @@
 """The machine: what a measurement depends on besides what is measured, and how its memory is kept."""
 
 import ctypes
+import gc
 import os
 import platform
 import subprocess
@@ -62,3 +63,10 @@ def keep_memory() -> None:
     for option, value in ((M_MMAP_THRESHOLD, 1 << 30), (M_TRIM_THRESHOLD, (1 << 31) - 1), (M_TOP_PAD, 1 << 26)):
         if mallopt is not None:
             mallopt(option, value)
+
+
+def give_back_memory() -> None:
+    """Lets glibc give back to the system what it keeps and nobody uses, now; other systems' allocators are left alone."""
+    gc.collect()  # torch.fx's graphs are circles
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, fx, nn
 
-from ..machine import keep_memory
+from ..machine import give_back_memory, keep_memory
 from ..mistake import Mistake
 from ..models.lean import lean
 from .plain import Plain
@@ -26,13 +26,14 @@ CHECKED = 0.25  # of the calibration pictures: they only check
 class Fast(nn.Module):
     """A twin of a trained network, for inference: float32 pictures (N, C, H, W), normalised as the network takes them, to (N, classes).
 
-    `plan` is how it runs, and `seconds` what each way took that was tried; nothing, where the choice was remembered. It has no weights
-    that torch knows of: it cannot be moved, trained or saved.
+    `plan` is how it runs, and `seconds` what each way took that was tried; nothing, where the choice was remembered. `model` is what
+    OpenVINO runs, if it does. It has no weights that torch knows of: it cannot be moved, trained or saved.
     """
 
     def __init__(self, plan: Plan, engines: "Engines", way: Way, seconds: dict[Plan, float]):
         super().__init__()
-        self.plan, self.engines, self.way, self.seconds = plan, engines, way, seconds
+        self.plan, self.way, self.seconds = plan, way, seconds
+        self.model = engines.model_for(plan) if plan.engine == "openvino" else None
 
     def forward(self, x: Tensor) -> Tensor:
         return self.way(x)
@@ -86,6 +87,8 @@ def fast(
     found = raced(engines, plans, trust, noise, name) if tried else untried(engines, plans, trust)
     if found is None and precision == "int8":
         found = raced(engines, [Plan("openvino", "int8", batch, spared="sensitive")], trust, noise, name)
+    del engines, trust
+    give_back_memory()
     if found is None:
         raise Mistake(f"no way of {type(net).__name__} in {' or '.join(precisions)} is exact enough: try precision fp32.")
     return found

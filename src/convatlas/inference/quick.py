@@ -117,7 +117,7 @@ def keep(trained: "Trained", *words: object) -> bool:
     from .choose import Fast
 
     fast, photo, weights = trained.net, trained.photo, trained.file
-    if not isinstance(fast, Fast) or fast.plan.engine != "openvino" or photo is None or weights is None:
+    if not isinstance(fast, Fast) or fast.model is None or photo is None or weights is None:
         return False
     import openvino as ov
     import torch
@@ -128,7 +128,7 @@ def keep(trained: "Trained", *words: object) -> bool:
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".draft"))
     try:
-        ov.save_model(shaped(fast.engines.model_for(fast.plan), fast.plan.chunk), draft / "net.xml", compress_to_fp16=False)
+        ov.save_model(shaped(fast.model, fast.plan.chunk), draft / "net.xml", compress_to_fp16=False)
         about = {
             "name": trained.name,
             "classes": trained.classes,

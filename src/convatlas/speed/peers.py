@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from ..inference.choose import BOUNDS, Fast, fast
-from ..machine import keep_memory
+from ..machine import give_back_memory, keep_memory
 from ..models import build
 from ..weights import TIMM, TORCHVISION
 from .turns import work
@@ -185,6 +185,7 @@ def resident() -> float | None:
 def answers(side: str, model: str, batch: int) -> Iterator[object]:
     with torch.inference_mode():
         ask, about = way(side, model, batch)
+        give_back_memory()  # of what only setting up took
         ask()
         yield {**about, "mb": resident()}
         while True:
