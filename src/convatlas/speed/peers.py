@@ -30,7 +30,7 @@ from ..models import build
 from ..weights import TIMM, TORCHVISION
 from .turns import work
 
-SET_BY = 32  # noise pictures, in int8
+SET_BY = 8  # noise pictures, in int8: how wide maps come does not change how long they take
 
 # Each side's precision, and the package that it needs.
 SIDES = {
