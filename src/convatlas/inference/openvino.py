@@ -50,14 +50,20 @@ class Compiled:
         return answers
 
     def run(self, x: NDArray[np.float32], answers: NDArray[np.float32]) -> None:
-        """Every chunk through whichever request is free; what they say is written straight into `answers`."""
+        """Every chunk through whichever request is free; what they say is written straight into `answers`.
+
+        A single one is not handed to a thread of its own, which would cost 30 microseconds.
+        """
         starts = range(0, len(x), self.chunk)
         for i, start in enumerate(starts):
             request = self.requests[i % len(self.requests)]
             request.wait()
             request.set_input_tensor(ov.Tensor(x[start : start + self.chunk], shared_memory=True))
             request.set_output_tensor(ov.Tensor(answers[start : start + self.chunk], shared_memory=True))
-            request.start_async()
+            if len(starts) == 1:
+                request.infer()
+            else:
+                request.start_async()
         for request in self.requests[: len(starts)]:
             request.wait()
 

@@ -16,8 +16,8 @@ from ..machine import processor
 
 CHUNKS = (1, 2, 4, 8)
 SLOW = 1.25  # times the fastest: not tried any more
-SECONDS = 0.5  # of each way's runs, but for those that take longer: then `ROUNDS`
 ROUNDS = 3
+TURN, CALM = 0.2, 0.05  # seconds that a way's turn takes at least, and of these the ones that do not count
 
 ENGINES = {"plain": ("fp32", "bf16"), "openvino": ("fp32", "bf16", "int8"), "onnxruntime": ("fp32",),
            "graph": ("fp32", "bf16")}  # fmt: skip
@@ -66,20 +66,29 @@ def finer(plan: Plan, batch: int, threads: int) -> list[Plan]:
 
 
 def race(ways: dict[Plan, Way], x: Tensor) -> dict[Plan, float]:
-    """Seconds that each way takes with `x`, the median of runs that take turns; of a way that falls behind, fewer."""
+    """Seconds that each way takes with `x`, the median of turns that alternate; of a way that falls behind, fewer."""
     took: dict[Plan, list[float]] = {plan: [] for plan in ways}
     left = list(ways)
-    for plan in left:
-        done(ways[plan](x))  # sets things up
-    begun = time.perf_counter()
-    while len(took[left[0]]) < ROUNDS or time.perf_counter() - begun < SECONDS * len(left):
+    for _ in range(ROUNDS):
         for plan in left:
-            start = time.perf_counter()
-            done(ways[plan](x))
-            took[plan].append(time.perf_counter() - start)
+            took[plan].append(turn(ways[plan], x))
         best = min(min(took[plan]) for plan in left)
         left = [plan for plan in left if min(took[plan]) <= SLOW * best]
     return {plan: median(times) for plan, times in took.items()}
+
+
+def turn(way: Way, x: Tensor) -> float:
+    """Seconds that a way takes, the median of as many runs as its turn has time for.
+
+    The first ones do not count: the threads of the engine before still spin, in wait for work, and take the cores from this one's.
+    """
+    times, begun = [], time.perf_counter()
+    while not times or time.perf_counter() - begun < TURN:
+        start = time.perf_counter()
+        done(way(x))
+        if start - begun > CALM:
+            times.append(time.perf_counter() - start)
+    return median(times)
 
 
 def done(said: Tensor) -> None:
