@@ -30,7 +30,7 @@ def main() -> None:
     words.add_argument("models", nargs="*", metavar="MODEL", default=list(MODELS))
     words.add_argument("--batch", default="1,32")
     words.add_argument("--sides", default=",".join(SIDES), help="of: " + ", ".join(SIDES))
-    words.add_argument("--rounds", type=int, default=3)
+    words.add_argument("--rounds", type=int, default=7)
     words.add_argument("--threads", type=int, default=torch.get_num_threads())
     words.add_argument("--out", type=Path, default=OUT)
     given = words.parse_args()

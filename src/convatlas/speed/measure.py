@@ -14,7 +14,8 @@ from ..models import build
 from .peers import OURS, SIDES
 from .turns import worker
 
-TURN = 0.7  # seconds that a turn takes at least
+TURN = 0.5  # seconds that a turn takes at least
+NEAR = 1.25  # times the best of its precision: a side that takes no longer is asked in every round
 ALLOWED = {"fp32": ("fp32",), "bf16": ("fp32", "bf16"), "int8": ("fp32", "bf16", "int8")}  # what each accuracy demand may use
 
 
@@ -31,8 +32,9 @@ def measure(model: str, batch: int, sides: Sequence[str], rounds: int, threads: 
 
     Of each side: `ms` of a batch, the median of the rounds' medians, with `p95` and `p99` of all answers, `images_per_s`, `gflops`,
     the seconds that its process took to its first answer (`start_s`: set up anew, nothing remembered), its memory (`mb`) and how `fast`
-    runs. A side that fails says why in `error`. "best": for each accuracy demand the best peer and how many times faster ours is;
-    bfloat16 may be met by float32, and int8 by both.
+    runs. A side that fails says why in `error`. "best": for each accuracy demand the best peer and how many times faster ours is, the
+    median of the rounds' ratios; bfloat16 may be met by float32, and int8 by both. In the first round all sides are asked; in the
+    others, which go to and fro, ours, eager and those that came near the best of their precision.
     """
     with ExitStack() as stack:
         asked, rows = {}, {}
@@ -47,13 +49,15 @@ def measure(model: str, batch: int, sides: Sequence[str], rounds: int, threads: 
                 rows[side] = {"error": str(error)}
         turns = {side: max(1, round(TURN / ask(1)[0])) for side, ask in asked.items()}
         took: dict[str, list[list[float]]] = {side: [] for side in asked}
+        left = list(asked)
         for n in range(rounds):
             yield f"{model}, batch {batch}: round {n + 1} of {rounds}"
-            for side, ask in asked.items():
-                took[side].append(ask(turns[side]))
-    is_ = cost(model, batch)
+            for side in left:
+                took[side].append(asked[side](turns[side]))
+            left = (contenders(took) if n == 0 else left)[::-1]
+    is_, middles = cost(model, batch), {side: [median(turn) for turn in times] for side, times in took.items()}
     for side, times in took.items():
-        all_, middle = sorted(t for turn in times for t in turn), median(median(turn) for turn in times)
+        all_, middle = sorted(t for turn in times for t in turn), median(middles[side])
         rows[side] |= {
             "ms": round(1e3 * middle, 3),
             "p95": round(1e3 * float(np.quantile(all_, 0.95)), 3),
@@ -61,24 +65,39 @@ def measure(model: str, batch: int, sides: Sequence[str], rounds: int, threads: 
             "images_per_s": round(batch / middle, 1),
             "gflops": round(is_["operations"] / middle / 1e9, 1),
             "answers": len(all_),
-            "ms_of_rounds": [round(1e3 * median(turn), 3) for turn in times],
+            "ms_of_rounds": [round(1e3 * t, 3) for t in middles[side]],
         }
-    yield {"model": model, "batch": batch, **is_, "sides": rows, "best": compared(rows)}
+    yield {"model": model, "batch": batch, **is_, "sides": rows, "best": compared(middles)}
 
 
-def compared(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """For each accuracy demand: our way, the best peer, how many times faster ours is, and than eager."""
-    done, found = {side: row for side, row in rows.items() if "ms" in row}, {}
+def contenders(took: dict[str, list[list[float]]]) -> list[str]:
+    """Ours, eager, and whoever came near the best of its precision; side by side with those of the same."""
+    middle = {side: median(turns[0]) for side, turns in took.items()}
+    best = {precision: min((t for side, t in middle.items() if SIDES[side][0] == precision), default=0.0) for precision in ALLOWED}
+    kept = [side for side, t in middle.items() if side in (*OURS, "eager") or t <= NEAR * best[SIDES[side][0]]]
+    return sorted(kept, key=lambda side: list(ALLOWED).index(SIDES[side][0]))
+
+
+def compared(middles: dict[str, list[float]]) -> dict[str, Any]:
+    """For each accuracy demand: our way, the best peer, how many times faster ours is, and than eager; of seconds in each round.
+
+    Two sides are compared in the rounds in which both were asked.
+    """
+    done, found = {side: median(times) for side, times in middles.items()}, {}
+
+    def ratio(a: str, b: str) -> float:
+        return median(x / y for x, y in zip(middles[a], middles[b], strict=False))
+
     for demand, allowed in ALLOWED.items():
         ours = [side for side in done if side.startswith("fast") and SIDES[side][0] in allowed]
         peers = [side for side in done if side not in OURS and SIDES[side][0] in allowed]
         if not ours or not any(SIDES[side][0] == demand for side in ours):
             continue
-        best = min(ours, key=lambda side: done[side]["ms"])
+        best = min(ours, key=done.__getitem__)
         found[demand] = {"ours": best}
         if peers:
-            peer = min(peers, key=lambda side: done[side]["ms"])
-            found[demand] |= {"peer": peer, "ratio": round(done[peer]["ms"] / done[best]["ms"], 3)}
+            peer = min(peers, key=done.__getitem__)
+            found[demand] |= {"peer": peer, "ratio": round(ratio(peer, best), 3)}
         if "eager" in done:
-            found[demand]["over_eager"] = round(done["eager"]["ms"] / done[best]["ms"], 2)
+            found[demand]["over_eager"] = round(ratio("eager", best), 2)
     return found
