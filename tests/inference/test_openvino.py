@@ -54,11 +54,12 @@ def in_int8(model):
     return sum(op.get_type_name() == "FakeQuantize" for op in model.get_ops())
 
 
-def test_int8_spares_depthwise_convolutions_if_asked():
+def test_int8_spares_depthwise_convolutions_if_asked(capfd):
     pytest.importorskip("nncf", reason="the extra `fast` is not installed")
     model, real = convert(lean(build("mobilenet_v1", width=0.25).eval()), (3, 64, 64)), torch.randn(8, 3, 64, 64).numpy()
     all_, some = (in_int8(quantised(model, real, depthwise)) for depthwise in (True, False))
     assert 0 < some < all_
+    assert capfd.readouterr().out == ""  # where answers belong
 
 
 @torch.no_grad()

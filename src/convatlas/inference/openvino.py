@@ -4,6 +4,7 @@ A batch goes through it in chunks: of a few pictures, all maps stay in the proce
 threads that each work on one at a time: two streams of one thread do not wait for one another as two threads do after each layer.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
@@ -136,6 +137,8 @@ def one_by_one(pictures: NDArray[np.float32]) -> list[NDArray[np.float32]]:
 
 
 def how() -> dict[str, Any]:
+    """What all calls of NNCF have in common. Its log, which it writes among a program's answers, is for errors only from now on."""
     import nncf
 
+    nncf.set_log_level(logging.ERROR)
     return {"preset": nncf.QuantizationPreset.MIXED, "target_device": nncf.TargetDevice.CPU}
