@@ -63,8 +63,8 @@ class Trimmed(nn.Conv2d):
     """A 3x3 convolution but for the last row and column of maps of odd size, which a 2x2 pool leaves out."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (as nn.Conv2d has it)
-        odd = input.shape[2] % 2 == 1
-        return F.conv2d(F.pad(input, (1, 0, 1, 0)), self.weight, self.bias) if odd else super().forward(input)
+        padded = F.pad(input, (1, 1 - input.shape[3] % 2, 1, 1 - input.shape[2] % 2))
+        return F.conv2d(padded, self.weight, self.bias)
 
 
 def conv(cin: int, cout: int, kind: type[nn.Conv2d] = nn.Conv2d) -> nn.Conv2d:
