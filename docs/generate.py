@@ -188,6 +188,7 @@ def inference() -> str:
             ours, peer = row["sides"][best["ours"]], row["sides"].get(best.get("peer", ""), {})
             precision = best["ours"].rpartition(" ")[2]
             how = f"{ours.get('engine', '')} {precision}, {ours.get('chunk', '')} x {ours.get('streams', '')}"
+            how += f", {ours['spared']} spared" if ours.get("spared") else ""
             rows.append(
                 f"| `{row['model']}` | {row['batch']} | {demand} | {ours['ms']:.2f} | {how} | {bound(row, precision, bench['ceilings'])} | "
                 f"{peer.get('ms', float('nan')):.2f} ({best.get('peer', '')}) | {best.get('ratio', '')} | {best.get('over_eager', '')} |"

@@ -76,6 +76,13 @@ def test_weights_are_kept_after_the_steps_that_the_recipe_names(done, tmp_path):
     assert all(torch.equal(last[name], w) for name, w in weights(kept.folder).items())
     assert not torch.equal(first["features.C1.0.weight"], last["features.C1.0.weight"])
     assert len([*kept.folder.glob("kept-*")]) == 2
+    stopped = begin(tmp_path / "stopped", "short", replace(SHORT, kept=(5, 60)), 0)
+    for progress in stopped.go(save_every=0.0):
+        if progress.step == 5:
+            stopped.stop()
+    assert read_state(stopped.folder)["step"] == 5
+    again = load_file(stopped.folder / "kept-5.safetensors")
+    assert all(torch.equal(again[name], w) for name, w in first.items())
 
 
 def test_seeds_differ_and_repeat(done, tmp_path):

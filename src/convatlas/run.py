@@ -240,6 +240,8 @@ class Session:
                 paused = time.perf_counter()
                 self.measure()
                 begun += time.perf_counter() - paused  # seconds are those of training
+            if step.n in self.recipe.kept and self.team.leads:  # before the checkpoint, from which on this step is not taken again
+                write_weights(self.run.folder / f"kept-{step.n}.safetensors", self.net, self.recipe.model)
             stop, save = agree(step.n, self.run.stopped, now - saved > self.save_every, (step.n - first) / (now - begun))
             if stop or save:
                 self.save(f"weights-{self.step}.safetensors")
@@ -247,8 +249,6 @@ class Session:
             if stop:
                 self.run.stop()
                 return
-            if step.n in self.recipe.kept and self.team.leads:
-                write_weights(self.run.folder / f"kept-{step.n}.safetensors", self.net, self.recipe.model)
             if self.over():
                 break
         self.finish()

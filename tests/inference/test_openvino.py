@@ -50,7 +50,7 @@ def test_whatever_the_number_the_chunks_and_the_streams(small, count, chunk, str
 
 
 def in_int8(model):
-    """How many of its products are in int8: of those there are as many quantised maps as convolutions that read them."""
+    """How many of its maps and weights are quantised."""
     return sum(op.get_type_name() == "FakeQuantize" for op in model.get_ops())
 
 

@@ -63,7 +63,7 @@ def bench(
     """How fast networks answer on this machine, beside what it can do at most: `convatlas bench resnet18 --peers`.
 
     Milliseconds for a batch, the median; 95 and 99 of a hundred answers take no longer than p95 and p99. Run it on an idle machine.
-    What is found fastest is remembered, for convatlas.fast and `predict --fast`.
+    Nothing is remembered, before or after.
 
     Parameters
     ----------
