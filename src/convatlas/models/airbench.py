@@ -15,7 +15,7 @@ Where this differs from the paper:
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from .net import Net
@@ -59,12 +59,17 @@ def norm(c: int, momentum: float) -> nn.BatchNorm2d:
     return layer
 
 
+@fx.wrap  # a trace cannot know which it is
+def trimmed(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    odd = x.shape[2] % 2, x.shape[3] % 2
+    return F.conv2d(F.pad(x, (1, 1 - odd[1], 1, 1 - odd[0])), weight, bias) if any(odd) else F.conv2d(x, weight, bias, padding=1)
+
+
 class Trimmed(nn.Conv2d):
     """A 3x3 convolution but for the last row and column of maps of odd size, which a 2x2 pool leaves out."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (as nn.Conv2d has it)
-        padded = F.pad(input, (1, 1 - input.shape[3] % 2, 1, 1 - input.shape[2] % 2))
-        return F.conv2d(padded, self.weight, self.bias)
+        return trimmed(input, self.weight, self.bias)
 
 
 def conv(cin: int, cout: int, kind: type[nn.Conv2d] = nn.Conv2d) -> nn.Conv2d:
