@@ -64,6 +64,7 @@ def test_embeddings_and_explanations(asked):
 def test_what_there_is_and_how_it_goes(asked):
     assert asked.get("/healthz").json() == {"status": "ok"}
     assert LITE in {row["model"] for row in asked.get("/v1/models").json()}
+    assert asked.post(f"/v1/predict?model={LITE}", files=files(encoded())).status_code == 200
     assert 'convatlas_requests_total{code="200",path="/v1/predict"}' in asked.get("/metrics").text
     paths = asked.get("/openapi.json").json()["paths"]
     assert {"/v1/predict", "/v1/embed", "/v1/explain", "/v1/models", "/healthz", "/metrics"} == set(paths)
