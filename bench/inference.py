@@ -15,9 +15,10 @@ import torch
 from convatlas.disk import whole
 from convatlas.machine import environment
 from convatlas.speed.ceilings import ceilings
-from convatlas.speed.measure import measure
+from convatlas.speed.measure import again, measure
 from convatlas.speed.peers import SIDES
 
+NEAR = 0.08  # two processes that do the same may be as far apart
 OUT = Path(__file__).parent.parent / "results" / "bench" / "inference.json"
 MODELS = (
     "resnet18", "resnet50_v1_5", "resnet152", "vgg16", "alexnet", "googlenet", "densenet121", "mobilenet_v1", "mobilenet_v2",
@@ -31,6 +32,7 @@ def main() -> None:
     words.add_argument("--batch", default="1,32")
     words.add_argument("--sides", default=",".join(SIDES), help="of: " + ", ".join(SIDES))
     words.add_argument("--rounds", type=int, default=7)
+    words.add_argument("--again", type=int, default=2, help="times that what comes near its best peer is measured anew, by other processes")
     words.add_argument("--threads", type=int, default=torch.get_num_threads())
     words.add_argument("--out", type=Path, default=OUT)
     given = words.parse_args()
@@ -48,6 +50,8 @@ def main() -> None:
             if any((row["model"], row["batch"]) == (model, batch) for row in rows):
                 continue
             *_, row = measure(model, batch, given.sides.split(","), given.rounds, given.threads)
+            if any(abs(best.get("ratio", 0) - 1) < NEAR for best in row["best"].values()):
+                again(row, given.again, given.rounds, given.threads)
             rows.append(row)
             told = (f"{d}: {b.get('ratio')} of {b.get('peer')}, {b.get('over_eager')} of eager" for d, b in row["best"].items())
             print(f"{model:18} {batch:3}  {'; '.join(told)}", flush=True)

@@ -1,8 +1,9 @@
 """The service under load: one process on all cores, clients on the same machine, beside the network's own throughput.
 
 A server answers with efficientnet_lite0 in int8 while 64 requests are always under way, for 60 seconds: pixels in place (NumPy arrays of
-`--pictures` pictures), or JPEGs, which have to be decoded. Then with three times as many and a budget of half a second. What it could
-answer at most is measured before and after, by the twin alone in batches of 32. Memory is the server's, at the beginning and the end.
+`--pictures` pictures), or JPEGs, which have to be decoded. Then with three times as many clients and a budget of half a second, where
+those who are refused come again when they are told to. What it could answer at most is measured before and after, by the twin alone in
+batches of 32. Memory is the server's, after a warm-up and at the end.
 Writes results/bench/service.json. Run it on an idle machine: python bench/service.py PICTURES
 """
 
@@ -45,7 +46,8 @@ def raw(folder: Path, seconds: float = 10.0) -> float:
     return done / (time.perf_counter() - begun)
 
 
-def bodies(folder: Path, kind: str, pictures: int) -> list[dict[str, Any]]:
+def requests(folder: Path, kind: str, pictures: int) -> list[bytes]:
+    """As they go over the wire."""
     listed = open_data(folder)
     placed = [np.asarray(Image.fromarray(listed.read(i).permute(1, 2, 0).numpy()).resize((SIZE, SIZE))) for i in range(64)]
     found = []
@@ -54,35 +56,41 @@ def bodies(folder: Path, kind: str, pictures: int) -> list[dict[str, Any]]:
         if kind == "arrays":
             file = io.BytesIO()
             np.save(file, np.stack(some))
-            found.append({"content": file.getvalue(), "headers": {"content-type": "application/x-npy"}})
+            body, told = file.getvalue(), "application/x-npy"
         else:
             jpegs = []
             for picture in some:
                 Image.fromarray(picture).save(file := io.BytesIO(), "JPEG", quality=90)
                 jpegs.append(("pictures", ("p", file.getvalue())))
             request = httpx.Request("POST", "http://x/", files=jpegs)
-            found.append({"content": request.read(), "headers": {"content-type": request.headers["content-type"]}})
+            body, told = request.read(), request.headers["content-type"]
+        asked = f"POST /v1/predict?model={MODEL}&top=1 HTTP/1.1", "Host: localhost", f"Content-Type: {told}", f"Content-Length: {len(body)}"
+        found.append("\r\n".join((*asked, "", "")).encode() + body)
     return found
 
 
-async def load(where: str, asked: list[dict[str, Any]], pictures: int, under_way: int, seconds: float) -> dict[str, Any]:
+async def load(where: str, asked: list[bytes], pictures: int, under_way: int, seconds: float) -> dict[str, Any]:
+    """Clients that ask again when they are answered, and when they are refused as soon as they are told to."""
     codes, took, end = Counter(), [], time.perf_counter() + seconds
-    limits = httpx.Limits(max_connections=under_way, max_keepalive_connections=under_way)
-    async with httpx.AsyncClient(base_url=where, timeout=60, limits=limits) as client:
 
-        async def client_of(n: int) -> None:
-            while time.perf_counter() < end:
-                begun = time.perf_counter()
-                answer = await client.post(f"/v1/predict?model={MODEL}&top=1", **asked[n % len(asked)])
-                codes[answer.status_code] += 1
-                if answer.status_code == 200:
-                    took.append(time.perf_counter() - begun)
-                else:
-                    await asyncio.sleep(0.05)
+    async def client(n: int) -> None:
+        reader, writer = await asyncio.open_connection(*where.removeprefix("http://").split(":"))
+        while time.perf_counter() < end:
+            begun = time.perf_counter()
+            writer.write(asked[n % len(asked)])
+            await writer.drain()
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            await reader.readexactly(int(re.search(rb"content-length: (\d+)", head)[1]))
+            codes[code := int(head.split()[1])] += 1
+            if code == 200:
+                took.append(time.perf_counter() - begun)
+            else:
+                await asyncio.sleep(int(re.search(rb"retry-after: (\d+)", head)[1]))
+        writer.close()
 
-        begun = time.perf_counter()
-        await asyncio.gather(*(client_of(n) for n in range(under_way)))
-        spent = time.perf_counter() - begun
+    begun = time.perf_counter()
+    await asyncio.gather(*(client(n) for n in range(under_way)))
+    spent = time.perf_counter() - begun
     quantiles = {f"p{q}": round(1e3 * float(np.quantile(took, q / 100)), 1) for q in (50, 95, 99)}
     return {"under_way": under_way, "images_per_s": round(len(took) * pictures / spent, 1), "ms": quantiles, "codes": dict(codes)}
 
@@ -95,8 +103,9 @@ def served(folder: Path, kind: str, pictures: int, under_way: int, seconds: floa
     command = [sys.executable, "-m", "convatlas", "serve", "--port", "0", "--precision", "int8", "--calibration", str(folder)]
     with subprocess.Popen([*command, "--budget", str(budget)], stdout=subprocess.PIPE, text=True) as process:
         where = re.match(r"(http://\S+)/ is", process.stdout.readline())[1]
-        asked = bodies(folder, kind, pictures)
-        asyncio.run(load(where, asked, pictures, 8, 5.0))  # opens the network
+        asked = requests(folder, kind, pictures)
+        asyncio.run(load(where, asked[:1], pictures, 1, 1.0))  # opens the network
+        asyncio.run(load(where, asked, pictures, under_way, seconds / 4))
         before = memory(process.pid)
         found = asyncio.run(load(where, asked, pictures, under_way, seconds))
         found |= {"kind": kind, "pictures": pictures, "budget_s": budget, "mb": [round(before), round(memory(process.pid))]}

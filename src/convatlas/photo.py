@@ -69,11 +69,6 @@ class Photo:
 
         return Preprocess(size=self.size, mean=self.mean, std=self.std)
 
-    def normalised(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The same of pictures (N, size, size, 3), to the bit: (N, 3, size, size)."""
-        mean, std = (np.multiply(np.array(v, np.float32), 255, dtype=np.float32) for v in (self.mean, self.std))
-        return np.ascontiguousarray(np.divide(pixels.astype(np.float32) - mean, std, dtype=np.float32).transpose(0, 3, 1, 2))
-
     def __call__(self, x: "Tensor") -> "Tensor":
         """A picture (3, H, W) uint8 as (1, 3, size, size) float, for the network."""
         return self.normalise(self.place(x)[None])

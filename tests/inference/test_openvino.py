@@ -12,7 +12,7 @@ from convatlas.models.lean import lean
 
 pytest.importorskip("openvino", reason="the extra `fast` is not installed")
 
-from convatlas.inference.openvino import Compiled, convert, quantised, quantised_with_care
+from convatlas.inference.openvino import Compiled, convert, of_pixels, quantised, quantised_with_care
 
 QUICK = ("lenet5", "alexnet_owt", "googlenet", "resnet20", "densenet_40_12", "efficientnet_lite0")
 NAMED = ("alexnet", "zfnet", "vgg16", "resnet18", "resnet50", "resnet152", "densenet121", "mobilenet_v1", "mobilenet_v2", "squeezenet1_1",
@@ -47,6 +47,17 @@ def test_whatever_the_number_the_chunks_and_the_streams(small, count, chunk, str
     found = torch.from_numpy(Compiled(model, "fp32", chunk, streams, threads=1)(x.numpy()))
     torch.testing.assert_close(found, net(x), rtol=1e-4, atol=1e-5)
     assert count == 0 or net(x).abs().max() > 0.1
+
+
+@torch.no_grad()
+def test_pixels_are_normalised_in_the_model(small):
+    net, model = small
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    pixels = torch.randint(0, 256, (5, 64, 48, 3), dtype=torch.uint8)
+    found = Compiled(of_pixels(model, mean, std), "fp32", 2, 2, threads=1)(pixels.numpy())
+    x = (pixels.permute(0, 3, 1, 2) / 255 - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+    torch.testing.assert_close(torch.from_numpy(found), net(x), rtol=1e-4, atol=1e-4)
+    assert model.input().element_type.to_string() == "f32"  # what was given is as it was
 
 
 def in_int8(model):

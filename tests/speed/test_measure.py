@@ -4,7 +4,7 @@ import pytest
 
 from convatlas.analysis import analyse
 from convatlas.models import build
-from convatlas.speed.measure import compared, cost, measure
+from convatlas.speed.measure import again, compared, cost, measure
 
 
 def test_the_cost_is_the_analysis():
@@ -42,3 +42,11 @@ def test_a_side_that_fails_says_so_and_the_others_go_on(alone, capfd):
     assert "has ended" in row["sides"]["no such side"]["error"]
     assert row["sides"]["plain fp32"]["ms"] > 0
     assert "no such side" in capfd.readouterr().err
+
+
+def test_what_is_measured_again_is_so_by_other_processes(alone):
+    *_, row = measure("lenet5_modern", 2, ("fast fp32", "eager"), rounds=1, threads=1)
+    again(row, 2, rounds=1, threads=1)
+    best = row["best"]["fp32"]
+    assert len(set(best["ratios"])) == 3
+    assert sorted(best["ratios"])[1] == best["ratio"] > 0

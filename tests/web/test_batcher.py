@@ -13,10 +13,15 @@ def rows(n, start=0):
     return np.arange(start, start + n, dtype=np.float32)[:, None]
 
 
+async def ask(batcher, x):
+    with batcher.room(len(x)):
+        return await batcher.ask(x)
+
+
 def test_everyone_is_told_their_own_and_few_batches_are_made():
     async def main():
         batcher = Batcher(lambda x: x * 2, most=8, company=0.05)
-        said = await asyncio.gather(*(batcher.ask(rows(1 + i % 3, 10 * i)) for i in range(20)))
+        said = await asyncio.gather(*(ask(batcher, rows(1 + i % 3, 10 * i)) for i in range(20)))
         for i, answer in enumerate(said):
             assert np.array_equal(answer, 2 * rows(1 + i % 3, 10 * i))
         assert len(batcher.sizes) < 10
@@ -33,13 +38,13 @@ def test_what_would_wait_too_long_is_refused_and_the_rest_is_answered():
 
     async def main():
         batcher = Batcher(slow, most=4, company=0.001, budget=0.5)
-        await batcher.ask(rows(4))  # 50 a second
-        said = await asyncio.gather(*(batcher.ask(rows(4)) for _ in range(20)), return_exceptions=True)
+        await ask(batcher, rows(4))  # 50 a second
+        said = await asyncio.gather(*(ask(batcher, rows(4)) for _ in range(20)), return_exceptions=True)
         refused = [error for error in said if isinstance(error, Full)]
         assert all(isinstance(error, Full) or len(error) == 4 for error in said)
         assert 10 < len(refused) < 20
         assert all(error.seconds > 0 for error in refused)
-        assert len(await batcher.ask(rows(4))) == 4
+        assert len(await ask(batcher, rows(4))) == 4
 
     asyncio.run(main())
 
@@ -52,9 +57,9 @@ def test_an_error_is_told_to_all_who_asked_and_the_next_are_answered():
 
     async def main():
         batcher = Batcher(answer, most=8, company=0.02)
-        said = await asyncio.gather(batcher.ask(rows(1)), batcher.ask(rows(1, 200)), return_exceptions=True)
+        said = await asyncio.gather(ask(batcher, rows(1)), ask(batcher, rows(1, 200)), return_exceptions=True)
         assert all(isinstance(error, ZeroDivisionError) for error in said)
-        assert len(await batcher.ask(rows(2))) == 2
+        assert len(await ask(batcher, rows(2))) == 2
 
     asyncio.run(main())
 
@@ -63,8 +68,8 @@ def test_one_who_goes_away_is_forgotten():
     async def main():
         batcher = Batcher(lambda x: x, company=0.02)
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(batcher.ask(rows(1)), 0.001)
-        assert np.array_equal(await batcher.ask(rows(3)), rows(3))
+            await asyncio.wait_for(ask(batcher, rows(1)), 0.001)
+        assert np.array_equal(await ask(batcher, rows(3)), rows(3))
         assert batcher.waiting == 0
 
     asyncio.run(main())

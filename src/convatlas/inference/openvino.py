@@ -21,7 +21,7 @@ PRECISIONS = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}  # of what is not q
 
 
 class Compiled:
-    """(N, C, H, W) float32 to (N, classes) float32, for any N."""
+    """(N, C, H, W) float32, or what else the model takes, to (N, classes) float32, for any N."""
 
     def __init__(self, model: ov.Model | Path, precision: str, chunk: int, streams: int = 1, threads: int = 0, cache: Path | None = None):
         """`model` for any number of pictures, or a file of one for `chunk` of them, which `shaped` made."""
@@ -38,19 +38,19 @@ class Compiled:
         self.classes = prod(self.net.output().shape[1:])
         self.requests = [self.net.create_infer_request() for _ in range(streams)]
 
-    def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(self, x: NDArray[Any]) -> NDArray[np.float32]:
         x = np.ascontiguousarray(x)
         answers = np.empty((len(x), self.classes), np.float32)
         whole = len(x) // self.chunk * self.chunk
         self.run(x[:whole], answers[:whole])
         if rest := len(x) - whole:
-            padded, said = np.zeros((self.chunk, *x.shape[1:]), np.float32), np.empty((self.chunk, self.classes), np.float32)
+            padded, said = np.zeros((self.chunk, *x.shape[1:]), x.dtype), np.empty((self.chunk, self.classes), np.float32)
             padded[:rest] = x[whole:]
             self.run(padded, said)
             answers[whole:] = said[:rest]
         return answers
 
-    def run(self, x: NDArray[np.float32], answers: NDArray[np.float32]) -> None:
+    def run(self, x: NDArray[Any], answers: NDArray[np.float32]) -> None:
         """Every chunk through whichever request is free; what they say is written straight into `answers`.
 
         A single one is not handed to a thread of its own, which costs 20 to 80 microseconds.
@@ -93,6 +93,16 @@ def convert(twin: Any, shape: Sequence[int]) -> ov.Model:
     model = ov.convert_model(traced, input=[-1, *shape])
     model.output().set_names({"scores"})
     return model
+
+
+def of_pixels(model: ov.Model, mean: Iterable[float], std: Iterable[float]) -> ov.Model:
+    """The model for pictures as they come, (N, H, W, C) uint8, of which it takes (x / 255 - mean) / std itself."""
+    prepared = ov.preprocess.PrePostProcessor(model.clone())
+    pixels = prepared.input()
+    pixels.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
+    pixels.model().set_layout(ov.Layout("NCHW"))
+    pixels.preprocess().convert_element_type(ov.Type.f32).mean([255 * m for m in mean]).scale([255 * s for s in std])
+    return prepared.build()
 
 
 def quantised(model: ov.Model, pictures: NDArray[np.float32], depthwise: bool = True) -> ov.Model:

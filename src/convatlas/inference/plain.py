@@ -1,13 +1,15 @@
 """A lean twin in plain PyTorch: what is left to gain without another engine.
 
-Maps lie with their channels together (channels_last), which oneDNN's kernels want. Local response normalisation, seven passes over
-the maps in torch, becomes a 1x1 convolution of their squares by a band of ones, and three passes.
+Maps lie with their channels together (channels_last), which oneDNN's kernels want, and what follows a convolution is computed with it
+(fused.py). Local response normalisation, seven passes over the maps in torch, becomes a 1x1 convolution of their squares by a band of
+ones, and three passes.
 """
 
 import torch
 from torch import Tensor, fx, nn
 
 from ..models.lean import steps
+from .fused import fused, there
 
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -17,7 +19,9 @@ class Plain:
 
     def __init__(self, twin: fx.GraphModule, precision: str):
         self.type = TYPES[precision]
-        self.net = banded(twin).to(self.type).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]: its types lack it
+        net = banded(twin).to(self.type).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]: its types lack it
+        on = next((p.device.type for p in net.parameters()), "cpu")
+        self.net = fused(net) if on == "cpu" and there(self.type) else net
 
     @torch.inference_mode()
     def __call__(self, x: Tensor) -> Tensor:

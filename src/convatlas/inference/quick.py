@@ -3,7 +3,7 @@
 The cache folder has for each network, under a hash of the words by which it was asked for:
 
     about.json  its name, classes, the rule for photos, the plan, and what it was made of: versions, processor, the file of weights
-    net.xml     OpenVINO's model for one chunk, with net.bin beside it
+    net.xml     OpenVINO's model for one chunk of pixels, with net.bin beside it
     compiled/   what OpenVINO made of it for this processor
 
 If anything that it was made of has changed, it is as if it were not there.
@@ -59,7 +59,7 @@ class Quick:
 
     def said(self, group: list[tuple[Path, Any]], top: int) -> Iterator[dict[str, Any]]:
         shown = [picture for _, picture in group if not isinstance(picture, Mistake)]
-        scores = iter(self.run(self.photo.normalised(np.stack(shown))) if shown else ())
+        scores = iter(self.run(np.stack(shown)) if shown else ())
         for file, picture in group:
             if isinstance(picture, Mistake):
                 yield {"file": str(file), "error": str(picture)}
@@ -87,6 +87,7 @@ def made_of(weights: Path) -> dict[str, Any]:
         "openvino": engine,
         "processor": processor(),
         "cores": os.cpu_count(),
+        "takes": "pixels",
         "weights": [str(weights), is_.st_size, is_.st_mtime_ns],
     }
 
@@ -122,13 +123,14 @@ def keep(trained: "Trained", *words: object) -> bool:
     import openvino as ov
     import torch
 
-    from .openvino import shaped
+    from .openvino import of_pixels, shaped
 
     folder, threads = place(*words), torch.get_num_threads()
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".draft"))
     try:
-        ov.save_model(shaped(fast.model, fast.plan.chunk), draft / "net.xml", compress_to_fp16=False)
+        model = of_pixels(fast.model, photo.mean, photo.std)
+        ov.save_model(shaped(model, fast.plan.chunk), draft / "net.xml", compress_to_fp16=False)
         about = {
             "name": trained.name,
             "classes": trained.classes,

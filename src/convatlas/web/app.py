@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from ..mistake import Mistake
+from .batcher import Full
 from .hosts import Hosts
 from .pages import pages
 from .service import Keys, Measures, measured, service
@@ -55,6 +56,10 @@ def create_app(settings: Settings) -> FastAPI:
     @app.exception_handler(Mistake)
     async def mistaken(_: Request, error: Mistake) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, 422)
+
+    @app.exception_handler(Full)
+    async def refused(_: Request, error: Full) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, 429, {"Retry-After": str(max(1, round(error.seconds)))})
 
     app.include_router(service(hosts, Keys(settings.keys), measures))
     app.include_router(pages(settings.runs, settings.results, hosts))

@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from contextlib import nullcontext
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,9 @@ from .batcher import Batcher
 from .facts import TORCH
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..inference.choose import Fast
     from ..trained import Trained
 
 OPEN = 4  # networks at a time
@@ -23,29 +26,44 @@ BATCH = 32
 
 @dataclass
 class Host:
-    """A network in use."""
+    """A network in use. Its `batcher` takes pictures in place (N, size, size, channels) uint8."""
 
     trained: "Trained"
     batcher: Batcher
 
-    def normalised(self, placed: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Pictures in place (N, size, size, channels) as the network takes them."""
-        if self.trained.photo is not None:
-            return self.trained.photo.normalised(placed)
-        import torch
-
-        return self.trained.preprocess(torch.from_numpy(placed).permute(0, 3, 1, 2).contiguous()).numpy()
-
-    def prepared(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """A picture (H, W, channels) as the network takes it, (1, channels, size, size)."""
+    def placed(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A picture (H, W, channels) in place, (size, size, channels)."""
         if picture.shape[2] != self.trained.channels:
             raise HTTPException(422, f"{self.trained.name} takes pictures of {self.trained.channels} channels.")
         if self.trained.photo is not None:
-            return self.trained.photo.normalised(self.trained.photo.placed(picture)[None])
+            return self.trained.photo.placed(picture)
         import torch
 
-        placed = self.trained.place(torch.from_numpy(picture).permute(2, 0, 1).contiguous())
-        return self.trained.preprocess(placed[None]).numpy()
+        return self.trained.place(torch.from_numpy(picture).permute(2, 0, 1).contiguous()).permute(1, 2, 0).numpy()
+
+
+def normalised(trained: "Trained", placed: NDArray[np.uint8]) -> "Tensor":
+    """Pictures in place (N, size, size, channels) as the network takes them."""
+    import torch
+
+    return trained.preprocess(torch.from_numpy(placed).permute(0, 3, 1, 2).contiguous())
+
+
+def answering(trained: "Trained", twin: "Fast") -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """Scores of pictures in place; OpenVINO takes a photo's pixels as they are."""
+    if twin.model is not None and trained.photo is not None:
+        import torch
+
+        from ..inference.openvino import Compiled, of_pixels
+
+        plan, model = twin.plan, of_pixels(twin.model, trained.photo.mean, trained.photo.std)
+        return Compiled(model, plan.precision, plan.chunk, plan.streams, torch.get_num_threads())
+
+    def answer(placed: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with TORCH:
+            return twin(normalised(trained, placed)).numpy()
+
+    return answer
 
 
 class Hosts:
@@ -93,9 +111,9 @@ class Hosts:
             return self.open[name]
 
     def made(self, name: str, what: dict[str, Any]) -> Host:
-        import torch
 
         from ..inference.choose import fast
+        from ..machine import give_back_memory
         from ..trained import of_run, of_weights
 
         with TORCH:
@@ -103,11 +121,8 @@ class Hosts:
             pictures = self.real(trained) if self.precision == "int8" else None
             twin = fast(trained.net, self.precision, BATCH, trained.preprocess.size, calibration=pictures, tried=self.tried)
 
-        def answer(x: NDArray[np.float32]) -> NDArray[np.float32]:
-            with TORCH if twin.plan.engine == "plain" else nullcontext():
-                return twin.way(torch.from_numpy(x)).numpy()
-
-        return Host(trained, Batcher(answer, BATCH, budget=self.budget))
+        give_back_memory()
+        return Host(trained, Batcher(answering(trained, twin), BATCH, budget=self.budget))
 
     def real(self, trained: "Trained") -> Any:
         """Pictures for int8, from the folder that the service was given."""

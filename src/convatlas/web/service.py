@@ -2,21 +2,26 @@
 
 import hashlib
 import hmac
+import os
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from numpy.typing import NDArray
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from pydantic import BaseModel
 
-from .batcher import Full
 from .facts import TORCH
-from .hosts import Host, Hosts
+from .hosts import Host, Hosts, normalised
 from .uploads import PICTURES, asked, picture
 
+DECODING = CapacityLimiter(os.cpu_count() or 1)  # requests at a time: more would only take memory
 METHODS = ("gradcam", "gradcam++", "layercam", "occlusion", "deconvnet", "guided", "integrated")
 BODY = {
     "requestBody": {
@@ -129,15 +134,15 @@ def service(hosts: Hosts, keys: Keys, measures: Measures) -> APIRouter:
 
     @router.post("/v1/predict", tags=["service"], dependencies=guarded, openapi_extra=BODY)
     async def predict(request: Request, model: Model = None, top: Annotated[int, Query(ge=1, le=1000)] = 5) -> Predictions:
-        host, x = await questions(hosts, request, model)
-        said = await answered(host, x)
-        measures.pictures.inc(len(x))
+        async with questions(hosts, request, model) as (host, placed):
+            said = await host.batcher.ask(placed)
+        measures.pictures.inc(len(said))
         return Predictions(model=host.trained.name, answers=[best(host, row, top) for row in said])
 
     @router.post("/v1/embed", tags=["service"], dependencies=guarded, openapi_extra=BODY)
     async def embed(request: Request, model: Model = None) -> Embeddings:
-        host, x = await questions(hosts, request, model)
-        return Embeddings(model=host.trained.name, embeddings=await run_in_threadpool(embedded, host, x))
+        async with questions(hosts, request, model) as (host, placed):
+            return Embeddings(model=host.trained.name, embeddings=await run_in_threadpool(embedded, host, placed))
 
     @router.post("/v1/explain", tags=["service"], dependencies=guarded, openapi_extra=BODY)
     async def explain(
@@ -146,35 +151,36 @@ def service(hosts: Hosts, keys: Keys, measures: Measures) -> APIRouter:
         method: Annotated[str, Query(pattern=f"^({'|'.join(m.replace('+', '[+]') for m in METHODS)})$")] = "gradcam",
         target: Annotated[int | None, Query(ge=0, le=100_000)] = None,
     ) -> Explanation:
-        host, x = await questions(hosts, request, model)
-        return await run_in_threadpool(alone, explained, host, x[:1], method, target)
+        async with questions(hosts, request, model) as (host, placed):
+            return await run_in_threadpool(alone, explained, host, placed[:1], method, target)
 
     return router
 
 
-async def questions(hosts: Hosts, request: Request, model: str | None) -> tuple[Host, Any]:
-    """The network and the pictures of a request, as that takes them."""
+@asynccontextmanager
+async def questions(hosts: Hosts, request: Request, model: str | None) -> AsyncIterator[tuple[Host, NDArray[np.uint8]]]:
+    """The network and the pictures of a request, in place; there is room for them until they are answered. Raises Full."""
+    if host := hosts.open.get(model or hosts.first):
+        host.batcher.expect()  # else, what the request has is not even read
     found = await asked(request)
     named = model or found.fields.get("model")
     if named is not None and not isinstance(named, str):
         raise HTTPException(422, '"model" must be a text.')
     host = hosts.open.get(named or hosts.first) or await run_in_threadpool(hosts.get, named)
-    return host, await run_in_threadpool(prepared, host, found.pictures)
+    with host.batcher.room(len(found.pictures)):
+        yield host, await in_place(host, found.pictures)
 
 
-def prepared(host: Host, pictures: list[Any]) -> Any:
-    """As the network takes them; pixels of its own size are taken to be in place already."""
+async def in_place(host: Host, pictures: list[bytes] | NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(N, size, size, channels); pixels of the network's own size are taken to be in place already."""
     size, channels = host.trained.preprocess.size, host.trained.channels
-    if all(isinstance(data, np.ndarray) and data.shape == (size, size, channels) for data in pictures):
-        return host.normalised(np.stack(pictures))
-    return np.concatenate([host.prepared(data if isinstance(data, np.ndarray) else picture(data, channels)) for data in pictures])
+    if isinstance(pictures, np.ndarray) and pictures.shape[1:] == (size, size, channels):
+        return pictures
 
+    def placed() -> NDArray[np.uint8]:
+        return np.stack([host.placed(data if isinstance(data, np.ndarray) else picture(data, channels)) for data in pictures])
 
-async def answered(host: Host, x: Any) -> Any:
-    try:
-        return await host.batcher.ask(x)
-    except Full as full:
-        raise HTTPException(429, str(full), {"Retry-After": str(max(1, round(full.seconds)))}) from full
+    return await to_thread.run_sync(placed, limiter=DECODING)
 
 
 def shares(scores: Any) -> Any:
@@ -188,7 +194,7 @@ def best(host: Host, scores: Any, top: int) -> Answer:
     return Answer(predictions=[Prediction(index=i, label=labels[i], probability=round(float(share[i]), 6)) for i in order])
 
 
-def embedded(host: Host, x: Any) -> list[list[float]]:
+def embedded(host: Host, placed: NDArray[np.uint8]) -> list[list[float]]:
     import torch
 
     from ..models.net import Net
@@ -196,7 +202,7 @@ def embedded(host: Host, x: Any) -> list[list[float]]:
     if not isinstance(host.trained.net, Net):
         raise HTTPException(422, f"{host.trained.name} gives no embedding.")
     with TORCH, torch.inference_mode():
-        return host.trained.net.embed(torch.from_numpy(x)).tolist()
+        return host.trained.net.embed(normalised(host.trained, placed)).tolist()
 
 
 def alone(run: Any, *words: Any) -> Any:
@@ -204,7 +210,7 @@ def alone(run: Any, *words: Any) -> Any:
         return run(*words)
 
 
-def explained(host: Host, x: Any, method: str, target: int | None) -> Explanation:
+def explained(host: Host, placed: NDArray[np.uint8], method: str, target: int | None) -> Explanation:
     import torch
     from torch.nn.functional import adaptive_avg_pool2d
 
@@ -212,7 +218,7 @@ def explained(host: Host, x: Any, method: str, target: int | None) -> Explanatio
     from ..explain.what import Score
     from ..mistake import Mistake
 
-    net, pictures = host.trained.net, torch.from_numpy(x)
+    net, pictures = host.trained.net, normalised(host.trained, placed)
     with torch.inference_mode():
         share = net(pictures).softmax(1)[0]
     of = int(share.argmax()) if target is None else target

@@ -35,9 +35,9 @@ class Whole(MultiPartParser):
 
 @dataclass(frozen=True)
 class Asked:
-    """The pictures' bytes, or their pixels (H, W, channels), and the other fields of the request."""
+    """The pictures' bytes, or their pixels (N, H, W, channels), and the other fields of the request."""
 
-    pictures: list[bytes] | list[NDArray[np.uint8]]
+    pictures: list[bytes] | NDArray[np.uint8]
     fields: dict[str, Any]
 
 
@@ -73,7 +73,7 @@ async def asked(request: Request) -> Asked:
     else:
         known = "multipart/form-data with files, application/json with base64 in pictures, application/x-npy, or a picture itself"
         raise HTTPException(415, f"send {known}.")
-    if not found.pictures:
+    if not len(found.pictures):
         raise HTTPException(422, "there is no picture in the request.")
     if len(found.pictures) > PICTURES:
         raise HTTPException(413, f"a request has at most {PICTURES} pictures.")
@@ -93,7 +93,7 @@ async def multipart(request: Request, body: bytes) -> Asked:
     return Asked(files, fields)
 
 
-def array(body: bytes) -> list[NDArray[np.uint8]]:
+def array(body: bytes) -> NDArray[np.uint8]:
     """NumPy's own format: uint8 (N, H, W, channels), for clients that have decoded their pictures."""
     try:
         found = np.lib.format.read_array(BytesIO(body), allow_pickle=False, max_header_size=1000)
@@ -101,7 +101,7 @@ def array(body: bytes) -> list[NDArray[np.uint8]]:
         raise HTTPException(400, f"the body is no NumPy array: {error}.") from error
     if found.dtype != np.uint8 or found.ndim != 4 or found.shape[3] not in (1, 3) or not found.size:
         raise HTTPException(422, f"an array is uint8 (N, H, W, channels), not {found.dtype} {found.shape}.")
-    return list(found)
+    return found
 
 
 def document(body: bytes) -> Asked:

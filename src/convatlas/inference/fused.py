@@ -1,0 +1,88 @@
+"""Convolutions of a twin together with what follows them: an activation, or a sum with other maps and its ReLU (oneDNN, on processors).
+
+Each is one pass over the maps less. torch.compile calls the same operations; eager code knows them by their internal names only, so
+`there` asks for these first.
+"""
+
+from operator import add, iadd
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from ..models.lean import after, layer_of, steps
+
+ACTS: dict[type[nn.Module], tuple[str, list[float], str]] = {
+    nn.ReLU: ("relu", [], ""),
+    nn.ReLU6: ("hardtanh", [0.0, 6.0], ""),
+    nn.SiLU: ("swish", [], ""),
+    nn.Hardswish: ("hardswish", [], ""),
+}
+NOTHING = ("none", [], "")
+
+
+def there(dtype: torch.dtype) -> bool:
+    """Whether this processor and this torch have these operations for `dtype`."""
+    ops = torch.ops.mkldnn
+    if not (torch.backends.mkldnn.is_available() and hasattr(ops, "_convolution_pointwise")):
+        return False
+    return dtype == torch.float32 or (dtype == torch.bfloat16 and bool(ops._is_mkldnn_bf16_supported()))
+
+
+def fused(twin: fx.GraphModule) -> fx.GraphModule:
+    """`twin`, its convolutions joined with what follows them, in place."""
+    for node, conv in steps(twin, nn.Conv2d):
+        if type(conv) is not nn.Conv2d or conv.padding_mode != "zeros" or (padding := margins(conv)) is None:
+            continue
+        done, read = [node], [node.args[0]]
+        step = after(node)
+        if step is not None and step.target in (add, iadd):
+            read += [other for other in step.args if other is not node]
+            done.append(step)
+            step = after(step)
+        act = ACTS.get(type(layer_of(twin, step)), NOTHING)
+        if act is not NOTHING and (len(read) == 1 or act[0] == "relu"):
+            done.append(step)  # pyright: ignore[reportArgumentType]: it has a layer
+        else:
+            act = NOTHING
+        name = f"{node}_fused"
+        twin.add_submodule(name, Fused(conv, padding, act))
+        with twin.graph.inserting_before(done[-1]):
+            whole = twin.graph.call_module(name, tuple(read))
+        done[-1].replace_all_uses_with(whole)
+        for old in reversed(done):
+            twin.graph.erase_node(old)
+    twin.delete_all_unused_submodules()
+    twin.recompile()
+    return twin
+
+
+def margins(conv: nn.Conv2d) -> list[int] | None:
+    """The zeros on each side; None where they are not the same on both."""
+    if conv.padding == "valid":
+        return [0, 0]
+    if isinstance(conv.padding, str):
+        both = [d * (k - 1) for d, k in zip(conv.dilation, conv.kernel_size, strict=True)]
+        return None if any(n % 2 for n in both) else [n // 2 for n in both]
+    return list(conv.padding)
+
+
+class Fused(nn.Module):
+    """act(conv(x)), or act(conv(x) + other). Weights lie as oneDNN wants them for maps of the shape that came last."""
+
+    def __init__(self, conv: nn.Conv2d, padding: list[int], act: tuple[str, list[float], str]):
+        super().__init__()
+        self.where: Any = (padding, list(conv.stride), list(conv.dilation), conv.groups)
+        self.dense, self.bias, self.act = conv.weight.detach(), conv.bias, act
+        self.laid: tuple[torch.Size, Tensor] = torch.Size(), self.dense
+
+    def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
+        shape, weight = self.laid
+        if shape != x.shape:
+            weight = torch.ops.mkldnn._reorder_convolution_weight(self.dense, *self.where, list(x.shape))
+            self.laid = x.shape, weight
+        if other is None:
+            return torch.ops.mkldnn._convolution_pointwise(x, weight, self.bias, *self.where, *self.act)
+        act, scalars, how = self.act
+        unary = (None, [], None) if act == "none" else (act, scalars, how)
+        return torch.ops.mkldnn._convolution_pointwise.binary(x, other, weight, self.bias, *self.where, "add", None, *unary)
