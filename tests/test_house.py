@@ -29,7 +29,7 @@ ARROWS = {
     "catalogue": {"models", "analysis"},
     "diagram": {"mistake", "disk", "models", "analysis"},
     "recipes": {"mistake", "models", "data"},
-    "precision": set(),
+    "precision": {"models"},
     "train": {"models", "recipes", "data", "machine"},
     "intervals": set(),
     "protocols": {"mistake", "models"},

@@ -22,6 +22,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import local_response_norm
 from torch.overrides import TorchFunctionMode
 
+from .models.response_norm import band, inverse_power
+
 aten = torch.ops.aten
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -113,28 +115,19 @@ class ResponseNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
-        maps = torch.arange(x.shape[1])
-        first = maps[:, None] - size // 2
-        band = ((first <= maps) & (maps < first + size)).to(x.dtype)[:, :, None, None]
-        u = torch.conv2d(x.square(), band).mul_(alpha).add_(k)
-        ctx.save_for_backward(x, u, band)
+        around = band(x, size)
+        u = torch.conv2d(x.square(), around).mul_(alpha).add_(k)
+        ctx.save_for_backward(x, u, around)
         ctx.alpha, ctx.beta = alpha, beta
         return inverse_power(u, beta).mul_(x)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        x, u, band = ctx.saved_tensors
+        x, u, around = ctx.saved_tensors
         direct = inverse_power(u, ctx.beta).mul_(g)
-        around = torch.conv2d((direct * x).div_(u), band.transpose(0, 1))
-        return direct.addcmul_(around, x, value=-2 * ctx.alpha * ctx.beta), None, None, None, None
-
-
-def inverse_power(u: Tensor, beta: float) -> Tensor:
-    if beta == 0.75:  # everybody's
-        root = u.rsqrt()
-        return root.sqrt().mul_(root)
-    return u.pow(-beta)
+        others = torch.conv2d((direct * x).div_(u), around.transpose(0, 1))
+        return direct.addcmul_(others, x, value=-2 * ctx.alpha * ctx.beta), None, None, None, None
 
 
 class Way(NamedTuple):

@@ -39,7 +39,7 @@ def settled(recipe: Recipe) -> tuple[Recipe, dict[str, Any] | None]:
 
 
 def placed(recipe: Recipe) -> Recipe:
-    """`recipe` for as many classes as its place has; of other classes than those of its source, that published no error.
+    """`recipe` for as many classes as its place has, which is named whole; of other classes than its source's, that published no error.
 
     Raises Mistake for a place that is not there.
     """
@@ -48,7 +48,7 @@ def placed(recipe: Recipe) -> Recipe:
             f"{recipe.data!r} is neither a data set by name ({', '.join(SOURCES)}) nor a place on this machine; "
             "name one with --recipe.data PLACE, as `convatlas data PLACE` takes it."
         )
-    found = fitted(recipe)
+    found = fitted(recipe if recipe.data in SOURCES else replace(recipe, data=str(Path(recipe.data).resolve())))
     return found if classes(found) == classes(recipe) else replace(found, published=None)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from convatlas.speed.peers import OURS, SIDES, network, there, way
+from convatlas.speed.peers import OURS, SIDES, network, ours, there, way
 
 SLOW = ("compile", "compile bf16")
 
@@ -18,6 +18,13 @@ def test_a_way_answers(side, alone):
     assert about == {} or side in OURS
     if isinstance(said, torch.Tensor):
         assert said.shape == (3, 10)
+
+
+@torch.inference_mode()
+def test_both_have_the_same_weights():
+    x = torch.randn(1, 3, 224, 224)
+    for model in ("mobilenet_v2", "mobilenet_v1"):
+        torch.testing.assert_close(ours(model)(x), network(model)(x), rtol=1e-4, atol=1e-6)
 
 
 def test_peers_run_their_own_network_where_they_have_one():

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from convatlas.web.batcher import Batcher, Full
+from convatlas.web.batcher import UNKNOWN, Batcher, Full
 
 
 def rows(n, start=0):
@@ -45,6 +45,36 @@ def test_what_would_wait_too_long_is_refused_and_the_rest_is_answered():
         assert 10 < len(refused) < 20
         assert all(error.seconds > 0 for error in refused)
         assert len(await ask(batcher, rows(4))) == 4
+
+    asyncio.run(main())
+
+
+def test_the_queue_is_bounded_before_anybody_knows_the_speed():
+    batcher = Batcher(lambda x: x, most=4)
+    with batcher.room(10 * UNKNOWN * 4), pytest.raises(Full):  # when nobody waits, any number is taken
+        batcher.expect()
+    with batcher.room(UNKNOWN * 4 - 1):
+        batcher.expect()
+        with batcher.room(1):  # it counts from now on, whether it has been asked or not
+            assert batcher.waiting == UNKNOWN * 4
+            with pytest.raises(Full) as refused:
+                batcher.expect()
+    assert refused.value.seconds > 0
+    assert batcher.waiting == 0
+
+
+def test_only_full_batches_say_how_fast_it_is():
+    def slow(x):
+        time.sleep(0.02)
+        return x
+
+    async def main():
+        batcher = Batcher(slow, most=8, company=0.001, budget=0.5)
+        for _ in range(3):
+            await ask(batcher, rows(1))
+        assert not batcher.speed
+        await ask(batcher, rows(8))
+        assert 50 < batcher.speed <= 400
 
     asyncio.run(main())
 

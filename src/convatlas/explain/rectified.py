@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from ..mistake import Mistake
+from ..models.response_norm import band
 
 RECTIFIERS = {F.relu: None, torch.relu: None, torch.relu_: None, Tensor.relu: None, Tensor.relu_: None, F.relu6: 6.0}  # and where they end
 CURVED = {F.hardtanh, F.silu, F.gelu, F.hardswish, F.hardsigmoid, F.sigmoid, F.tanh, F.elu, F.leaky_relu, F.softplus, F.mish}
@@ -60,7 +61,4 @@ class Rectify(torch.autograd.Function):
 
 def scaled(x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """Local response normalisation whose divisor does not depend on x on the way back."""
-    maps = torch.arange(x.shape[1], device=x.device)
-    first = maps[:, None] - size // 2
-    band = ((first <= maps) & (maps < first + size)).to(x.dtype)[:, :, None, None]
-    return x * torch.conv2d(x.detach().square(), band).mul(alpha / size).add(k).pow(-beta)
+    return x * torch.conv2d(x.detach().square(), band(x, size)).mul(alpha / size).add(k).pow(-beta)

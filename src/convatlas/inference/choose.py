@@ -78,7 +78,7 @@ def fast(
     engines = Engines(lean(net), shape, calibration, agreement)
     weights = [tuple(p.shape) for p in engines.twin.parameters()]
     card = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
-    name = key(engines.twin.code, weights, shape, batch, *precisions, card)
+    name = key(engines.twin.code, weights, shape, batch, *precisions, card, sorted(bounds.items()), agreement)
     noise = torch.randn(batch, *shape, generator=torch.Generator().manual_seed(0)).to(device)
     trust = Trust(net, noise[:FEW] if pictures is None else pictures.to(device), bounds, calibration, agreement)
     if (plan := recall(name)) and (ways := trust.of(engines.ways([plan]))):  # for other weights than these it may have been chosen

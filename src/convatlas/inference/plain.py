@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from ..models.lean import steps
+from ..models.response_norm import band, inverse_power
 from .fused import fused, there
 
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -36,7 +37,7 @@ def banded(twin: fx.GraphModule) -> fx.GraphModule:
 
 
 class Banded(nn.Module):
-    """nn.LocalResponseNorm: x / (k + alpha / size * the sum of x^2 over `size` maps around each) ^ beta."""
+    """nn.LocalResponseNorm."""
 
     def __init__(self, norm: nn.LocalResponseNorm):
         super().__init__()
@@ -44,13 +45,6 @@ class Banded(nn.Module):
         self.band = torch.empty(0)
 
     def forward(self, x: Tensor) -> Tensor:
-        size, beta = self.norm.size, self.norm.beta
         if len(self.band) != x.shape[1] or (self.band.dtype, self.band.device) != (x.dtype, x.device):
-            maps = torch.arange(x.shape[1], device=x.device)
-            first = maps[:, None] - size // 2
-            self.band = ((first <= maps) & (maps < first + size)).to(x.dtype)[:, :, None, None] * (self.norm.alpha / size)
-        u = torch.conv2d(x.square(), self.band).add_(self.norm.k)
-        if beta == 0.75:  # everybody's
-            root = u.rsqrt_()
-            return root.sqrt().mul_(root).mul_(x)
-        return u.pow_(-beta).mul_(x)
+            self.band = band(x, self.norm.size) * (self.norm.alpha / self.norm.size)
+        return inverse_power(torch.conv2d(x.square(), self.band).add_(self.norm.k), self.norm.beta).mul_(x)

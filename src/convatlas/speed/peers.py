@@ -2,10 +2,10 @@
 
 `eager`, `timm`, `openvino` and `onnxruntime` are a network handed over as their pages' first example has it; the others are tuned:
 `channels last` with an allocator that keeps its memory, `compile` with frozen weights, `openvino streams` a picture at a time on as
-many streams as there are cores. Peers run torchvision's network; where it has none of the kind, ours, as it stands. Weights are fresh
-and pictures noise: neither changes how long an answer takes. But such weights answer next to nothing to anything, so how exact bfloat16 and
-int8 are is not asked here, of nobody; tests ask that, and bench/int8.py of trained networks and real pictures. In int8, all are set by the
-same noise.
+many streams as there are cores. Peers run torchvision's network; where it has none of the kind, ours, as it stands. Weights are fresh, the
+same for all but timm's, and pictures noise: neither changes how long an answer takes. But such weights answer next to nothing to anything,
+so how exact bfloat16 and int8 are is not asked here, of nobody; tests ask that, and bench/int8.py of trained networks and real pictures.
+In int8, all are set by the same noise.
 
 Run as a module, this is one side of a measurement: python -m convatlas.speed.peers SIDE MODEL BATCH THREADS.
 """
@@ -28,7 +28,8 @@ from torch import Tensor, nn
 from ..inference.choose import BOUNDS, Fast, fast
 from ..machine import give_back_memory, keep_memory
 from ..models import build
-from ..weights import TIMM, TORCHVISION
+from ..models.net import Net
+from ..weights import TIMM, TORCHVISION, adopt
 from .turns import work
 
 SET_BY = 8  # noise pictures, in int8: how wide maps come does not change how long they take
@@ -54,7 +55,8 @@ def there(side: str) -> bool:
 
 
 def network(model: str, library: str = "torchvision") -> nn.Module:
-    """torchvision's or timm's network that computes what ours does, or ours."""
+    """torchvision's or timm's network that computes what ours does, or ours. Its weights are the same in every process."""
+    torch.manual_seed(0)
     names = TIMM if library == "timm" else TORCHVISION
     if model not in names:
         return build(model).eval()
@@ -67,13 +69,21 @@ def network(model: str, library: str = "torchvision") -> nn.Module:
     return torchvision.models.get_model(names[model], **({"init_weights": False} if model.startswith("googlenet") else {})).eval()
 
 
+def ours(model: str) -> Net:
+    """Ours with the weights that `network` has from torchvision: int8 has other kernels for maps that are never negative."""
+    torch.manual_seed(0)
+    net = build(model).eval()
+    return adopt(net, network(model).state_dict()) if model in TORCHVISION and find_spec("torchvision") else net
+
+
 def way(side: str, model: str, batch: int) -> tuple[Way, dict[str, Any]]:
     """What answers one batch, set up, and what there is to say of it."""
-    precision, ours = SIDES[side][0], build(model).eval()
-    size, colours = ours.size, next(layer.in_channels for layer in ours.modules() if isinstance(layer, nn.Conv2d))
+    precision, net = SIDES[side][0], ours(model)
+    size, colours = net.size, next(layer.in_channels for layer in net.modules() if isinstance(layer, nn.Conv2d))
+    torch.manual_seed(1)
     x, noise = torch.randn(batch, colours, size, size), torch.randn(SET_BY, colours, size, size)
     if side in OURS:
-        return by_us(side, ours, x, noise)
+        return by_us(side, net, x, noise)
     net = network(model, "timm" if side == "timm" else "torchvision")
     if side in ("eager", "timm"):
         return lambda: net(x), {}
@@ -194,7 +204,6 @@ def answers(side: str, model: str, batch: int) -> Iterator[object]:
 
 
 if __name__ == "__main__":
-    torch.manual_seed(0)
     torch.set_num_threads(int(sys.argv[4]))
     with tempfile.TemporaryDirectory() as nothing:
         os.environ["XDG_CACHE_HOME"] = nothing  # what was chosen before, by other bounds, is not asked

@@ -1,0 +1,23 @@
+"""Local response normalisation (Krizhevsky et al. 2012, section 3.3) in the parts that a convolution computes it by.
+
+x / (k + alpha / size * the sum of x^2 over `size` maps around each) ^ beta: that sum is a 1x1 convolution by a band of ones, one pass
+over the maps where torch takes seven.
+"""
+
+import torch
+from torch import Tensor
+
+
+def band(x: Tensor, size: int) -> Tensor:
+    """The weights (C, C, 1, 1) by which a convolution sums `size` maps around each of those of x (N, C, H, W), as torch places them."""
+    maps = torch.arange(x.shape[1], device=x.device)
+    first = maps[:, None] - size // 2
+    return ((first <= maps) & (maps < first + size)).to(x.dtype)[:, :, None, None]
+
+
+def inverse_power(u: Tensor, beta: float) -> Tensor:
+    """u ^ -beta."""
+    if beta == 0.75:  # everybody's
+        root = u.rsqrt()
+        return root.sqrt().mul_(root)
+    return u.pow(-beta)
