@@ -75,7 +75,7 @@ ARROWS = {
     "track": {"mistake", "disk", "recipes", "compare"},
     "report": {"disk", "data", "evaluate", "metrics", "recipes", "run", "sets"},
     "web": {"mistake", "pixels", "data", "models", "analysis", "catalogue", "check", "recipes", "compare", "diagram", "pretrained"}
-    | {"trained", "inference", "explain", "claims"},
+    | {"trained", "inference", "explain", "claims", "machine"},
     "cli": {"mistake", "disk", "models", "analysis", "rules", "catalogue", "check", "diagram", "weights"}
     | {"recipes", "data", "evaluate", "run", "pretrained", "trained", "predict", "report", "watch"}
     | {"compare", "track", "sets", "settle", "packed", "hub", "finetune", "protocols", "ensemble"}

@@ -88,6 +88,7 @@ async def multipart(request: Request, body: bytes) -> Asked:
         form = await Whole(request.headers, stream(), max_files=PICTURES + 1, max_fields=20, max_part_size=BODY).parse()
         files = [await value.read() for _, value in form.multi_items() if isinstance(value, UploadFile)]
         fields = {key: value for key, value in form.multi_items() if isinstance(value, str)}
+        await form.close()
     except (MultiPartException, KeyError, ValueError, AssertionError) as error:
         raise HTTPException(400, f"the multipart body is damaged: {error or 'no boundary'}.") from error
     return Asked(files, fields)
