@@ -61,6 +61,8 @@ def main() -> None:
             rows.append(row)
             written(row)
     for row in rows:
+        if row["model"] not in given.models:
+            continue
         best = [best for best in row["best"].values() if "peer" in best]
         if any(abs(found["ratio"] - 1) < NEAR for found in best) and not any("ratios" in found for found in best):
             again(row, given.again, given.rounds, given.threads)

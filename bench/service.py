@@ -85,7 +85,8 @@ async def load(where: str, asked: list[bytes], pictures: int, under_way: int, se
             if code == 200:
                 took.append(time.perf_counter() - begun)
             else:
-                await asyncio.sleep(int(re.search(rb"retry-after: (\d+)", head)[1]))
+                again = re.search(rb"retry-after: (\d+)", head)
+                await asyncio.sleep(max(0.0, min(int(again[1]) if again else 1, end - time.perf_counter())))
         writer.close()
 
     begun = time.perf_counter()
@@ -102,14 +103,16 @@ def memory(pid: int) -> float:
 def served(folder: Path, kind: str, pictures: int, under_way: int, seconds: float, budget: float) -> dict[str, Any]:
     command = [sys.executable, "-m", "convatlas", "serve", "--port", "0", "--precision", "int8", "--calibration", str(folder)]
     with subprocess.Popen([*command, "--budget", str(budget)], stdout=subprocess.PIPE, text=True) as process:
-        where = re.match(r"(http://\S+)/ is", process.stdout.readline())[1]
-        asked = requests(folder, kind, pictures)
-        asyncio.run(load(where, asked[:1], pictures, 1, 1.0))  # opens the network
-        asyncio.run(load(where, asked, pictures, under_way, seconds / 4))
-        before = memory(process.pid)
-        found = asyncio.run(load(where, asked, pictures, under_way, seconds))
-        found |= {"kind": kind, "pictures": pictures, "budget_s": budget, "mb": [round(before), round(memory(process.pid))]}
-        process.terminate()
+        try:
+            where = re.match(r"(http://\S+)/ is", process.stdout.readline())[1]
+            asked = requests(folder, kind, pictures)
+            asyncio.run(load(where, asked[:1], pictures, 1, 1.0))  # opens the network
+            asyncio.run(load(where, asked, pictures, under_way, seconds / 4))
+            before = memory(process.pid)
+            found = asyncio.run(load(where, asked, pictures, under_way, seconds))
+            found |= {"kind": kind, "pictures": pictures, "budget_s": budget, "mb": [round(before), round(memory(process.pid))]}
+        finally:
+            process.terminate()
     print(found, flush=True)
     return found
 

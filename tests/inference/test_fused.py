@@ -46,14 +46,32 @@ def test_an_activation(act, k, stride, dilation, grouped, bias, last):
 
 @pytest.mark.parametrize("act", [nn.ReLU, nn.Identity, nn.SiLU])
 @pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("groups", [1, 8])
 @torch.inference_mode()
-def test_a_sum(act, turned):
-    net = Sum(nn.Conv2d(8, 8, 3, padding=1), act(), turned).eval()
+def test_a_sum(act, turned, groups):
+    net = Sum(nn.Conv2d(8, 8, 3, padding=1, groups=groups), act(), turned).eval()
     twin = fused(fx.symbolic_trace(deepcopy(net)))
     x = torch.randn(2, 8, 6, 7)
     torch.testing.assert_close(twin(x), net(x), rtol=1e-4, atol=1e-5)
     assert "add" not in twin.code.replace("_add", "")
     assert len(found(twin)) == 1
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 1, 7), (2, 8, 6, 7)], ids=["it is spread", "it is itself"])
+@torch.inference_mode()
+def test_a_sum_of_something_else(shape):
+    class Others(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second, self.relu = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1), nn.ReLU()
+
+        def forward(self, x, narrow):
+            y = self.first(x)
+            return self.relu(self.second(y + y) + narrow) + 3
+
+    net, x, narrow = Others().eval(), torch.randn(2, 8, 6, 7), torch.randn(shape)
+    twin = fused(fx.symbolic_trace(deepcopy(net)))
+    torch.testing.assert_close(twin(x, narrow), net(x, narrow), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")

@@ -50,13 +50,14 @@ def test_whatever_the_number_the_chunks_and_the_streams(small, count, chunk, str
 
 
 @torch.no_grad()
-def test_pixels_are_normalised_in_the_model(small):
+@pytest.mark.parametrize(("precision", "bound"), BOUNDS.items())
+def test_pixels_are_normalised_in_the_model(small, precision, bound):
     net, model = small
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     pixels = torch.randint(0, 256, (5, 64, 48, 3), dtype=torch.uint8)
-    found = Compiled(of_pixels(model, mean, std), "fp32", 2, 2, threads=1)(pixels.numpy())
+    found = Compiled(of_pixels(model, mean, std), precision, 2, 2, threads=1)(pixels.numpy())
     x = (pixels.permute(0, 3, 1, 2) / 255 - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
-    torch.testing.assert_close(torch.from_numpy(found), net(x), rtol=1e-4, atol=1e-4)
+    assert apart(torch.from_numpy(found), net(x)) < bound
     assert model.input().element_type.to_string() == "f32"  # what was given is as it was
 
 

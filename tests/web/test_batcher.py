@@ -72,9 +72,50 @@ def test_only_full_batches_say_how_fast_it_is():
         batcher = Batcher(slow, most=8, company=0.001, budget=0.5)
         for _ in range(3):
             await ask(batcher, rows(1))
-        assert not batcher.speed
+        assert not batcher.pace
         await ask(batcher, rows(8))
-        assert 50 < batcher.speed <= 400
+        assert 1 / 400 <= batcher.pace < 1 / 50
+        batcher.pace = 10.0  # as after a batch that something else held up
+        for _ in range(40):
+            await ask(batcher, rows(1))
+        assert batcher.pace < 0.1
+
+    asyncio.run(main())
+
+
+def test_two_batches_that_leave_together_are_not_twice_as_fast():
+    batcher = Batcher(lambda x: x, most=8)
+    batcher.began = time.perf_counter() - 0.8
+    batcher.noted(8)
+    batcher.noted(8)
+    assert batcher.pace == pytest.approx(0.08, rel=0.05)
+
+
+def test_while_a_batch_is_under_way_the_next_gathers():
+    def slow(x):
+        time.sleep(0.1)
+        return x
+
+    async def main():
+        batcher = Batcher(slow, most=8, company=0.001)
+        await asyncio.gather(*(asked_later(batcher, 0.01 * i) for i in range(8)))
+        assert batcher.sizes == [1, 7]
+
+    async def asked_later(batcher, seconds):
+        await asyncio.sleep(seconds)
+        await ask(batcher, rows(1))
+
+    asyncio.run(main())
+
+
+def test_questions_that_do_not_go_together_are_told_so_and_the_next_are_answered():
+    async def main():
+        batcher = Batcher(lambda x: x, most=8, company=0.02)
+        for _ in range(3):
+            said = await asyncio.gather(ask(batcher, rows(1)), ask(batcher, np.zeros((1, 2))), return_exceptions=True)
+            assert all(isinstance(error, ValueError) for error in said)
+        assert len(await ask(batcher, rows(2))) == 2
+        assert batcher.waiting == 0
 
     asyncio.run(main())
 

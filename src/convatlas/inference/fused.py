@@ -36,8 +36,8 @@ def fused(twin: fx.GraphModule) -> fx.GraphModule:
             continue
         done, read = [node], [node.args[0]]
         step = after(node)
-        if step is not None and step.target in (add, iadd):
-            read += [other for other in step.args if other is not node]
+        if step is not None and step.target in (add, iadd) and len(others := [n for n in step.all_input_nodes if n is not node]) == 1:
+            read += others
             done.append(step)
             step = after(step)
         act = ACTS.get(type(layer_of(twin, step)), NOTHING)
@@ -68,21 +68,30 @@ def margins(conv: nn.Conv2d) -> list[int] | None:
 
 
 class Fused(nn.Module):
-    """act(conv(x)), or act(conv(x) + other). Weights lie as oneDNN wants them for maps of the shape that came last."""
+    """act(conv(x)), or act(conv(x) + other). Weights lie as oneDNN wants them for maps as large and as many as came so far."""
 
     def __init__(self, conv: nn.Conv2d, padding: list[int], act: tuple[str, list[float], str]):
         super().__init__()
         self.where: Any = (padding, list(conv.stride), list(conv.dilation), conv.groups)
         self.dense, self.bias, self.act = conv.weight.detach(), conv.bias, act
-        self.laid: tuple[torch.Size, Tensor] = torch.Size(), self.dense
+        self.laid: tuple[torch.Size, Tensor] = torch.Size([0]), self.dense
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         shape, weight = self.laid
-        if shape != x.shape:
+        if shape[1:] != x.shape[1:] or shape[0] < x.shape[0]:
             weight = torch.ops.mkldnn._reorder_convolution_weight(self.dense, *self.where, list(x.shape))
             self.laid = x.shape, weight
         if other is None:
             return torch.ops.mkldnn._convolution_pointwise(x, weight, self.bias, *self.where, *self.act)
         act, scalars, how = self.act
+        if other.shape != self.gives(x):
+            found = torch.ops.mkldnn._convolution_pointwise(x, weight, self.bias, *self.where, *NOTHING) + other
+            return found.relu_() if act == "relu" else found
         unary = (None, [], None) if act == "none" else (act, scalars, how)
         return torch.ops.mkldnn._convolution_pointwise.binary(x, other, weight, self.bias, *self.where, "add", None, *unary)
+
+    def gives(self, x: Tensor) -> torch.Size:
+        """The shape of conv(x)."""
+        padding, stride, dilation, _ = self.where
+        along = zip(x.shape[2:], self.dense.shape[2:], padding, stride, dilation, strict=True)
+        return torch.Size((len(x), len(self.dense), *((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, p, s, d in along)))

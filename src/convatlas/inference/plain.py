@@ -2,7 +2,7 @@
 
 Maps lie with their channels together (channels_last), which oneDNN's kernels want, and what follows a convolution is computed with it
 (fused.py). Local response normalisation, seven passes over the maps in torch, becomes a 1x1 convolution of their squares by a band of
-ones, and three passes.
+ones and what is left of it.
 """
 
 import torch

@@ -1,7 +1,7 @@
 """Local response normalisation (Krizhevsky et al. 2012, section 3.3) in the parts that a convolution computes it by.
 
-x / (k + alpha / size * the sum of x^2 over `size` maps around each) ^ beta: that sum is a 1x1 convolution by a band of ones, one pass
-over the maps where torch takes seven.
+x / (k + alpha / size * the sum of x^2 over `size` maps around each) ^ beta: that sum is a 1x1 convolution by a band of ones, so that
+the whole takes fewer passes over the maps than the seven of torch.
 """
 
 import torch

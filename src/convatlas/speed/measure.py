@@ -116,8 +116,9 @@ def again(row: dict[str, Any], times: int, rounds: int, threads: int) -> None:
         best["ratios"] = [best["ratio"]]
     for _ in range(times):
         *_, other = measure(row["model"], row["batch"], sides, rounds, threads)
-        took = {side: found["ms_of_rounds"] for side, found in other["sides"].items()}
+        took = {side: found["ms_of_rounds"] for side, found in other["sides"].items() if "error" not in found}
         for best in beside:
-            best["ratios"].append(round(ratio(took[best["peer"]], took[best["ours"]]), 3))
+            if took.keys() >= {best["peer"], best["ours"]}:
+                best["ratios"].append(round(ratio(took[best["peer"]], took[best["ours"]]), 3))
     for best in beside:
         best["ratio"] = median(best["ratios"])

@@ -206,5 +206,5 @@ def answers(side: str, model: str, batch: int) -> Iterator[object]:
 if __name__ == "__main__":
     torch.set_num_threads(int(sys.argv[4]))
     with tempfile.TemporaryDirectory() as nothing:
-        os.environ["XDG_CACHE_HOME"] = nothing  # what was chosen before, by other bounds, is not asked
+        os.environ["XDG_CACHE_HOME"] = nothing  # so that all are set up anew
         work(answers(sys.argv[1], sys.argv[2], int(sys.argv[3])))

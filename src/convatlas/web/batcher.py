@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+Question = tuple[Array, "asyncio.Future[Array]"]
 UNDER_WAY = 2  # batches handed to the thread: when it has answered one, the next is at hand
 UNKNOWN = 8  # full batches that may wait as long as nobody knows how fast they are answered
 
@@ -24,19 +25,20 @@ class Full(Exception):
 
 
 class Batcher:
-    """`answer` takes (N, ...) and gives (N, ...). At most `most` together, after waiting `company` seconds for others.
+    """`answer` takes (N, ...) and gives (N, ...). Questions go together until there are `most` pictures or more, for `company` seconds.
 
-    What cannot be answered within `budget` seconds is refused, by the rate at which full batches left lately: so whatever else a
-    picture needs counts as well. Answers are computed in a thread of their own, one batch at a time.
+    What cannot be answered within `budget` seconds is refused, by the rate at which batches left lately that were full: so whatever
+    else a picture needs counts as well. Answers are computed in a thread of their own, one batch at a time. When one is under way, the
+    next waits beside it if it is full, and else goes on gathering.
     """
 
     def __init__(self, answer: Callable[[Array], Array], most: int = 32, company: float = 0.004, budget: float = 1.0):
         self.answer, self.most, self.company, self.budget = answer, most, company, budget
-        self.queue: asyncio.Queue[tuple[Array, asyncio.Future[Array]]] = asyncio.Queue()
-        self.waiting, self.speed = 0, 0.0  # pictures not answered yet; pictures a second
+        self.queue: asyncio.Queue[Question] = asyncio.Queue()
+        self.waiting, self.pace = 0, 0.0  # pictures not answered yet; seconds for one, 0 as long as nobody knows
         self.began = self.left = 0.0  # when the first of those that wait came, and when a batch last left
         self.thread, self.task = ThreadPoolExecutor(1), None
-        self.under_way, self.batches = asyncio.Semaphore(UNDER_WAY), set[asyncio.Task[None]]()
+        self.places, self.batches = asyncio.Semaphore(UNDER_WAY), set[asyncio.Task[None]]()
         self.sizes: list[int] = []  # of the last batches, for whoever measures
 
     @contextmanager
@@ -53,9 +55,9 @@ class Batcher:
 
     def expect(self, count: int = 1) -> None:
         """Raises Full if so many more could not be answered in time. When nobody waits, any number is taken."""
-        room = self.speed * self.budget if self.speed else UNKNOWN * self.most
+        room = self.budget / self.pace if self.pace else UNKNOWN * self.most
         if self.waiting and (over := self.waiting + count - room) > 0:
-            raise Full(max(0.1, over / self.speed) if self.speed else self.budget)
+            raise Full(max(0.1, over * self.pace) if self.pace else self.budget)
 
     async def ask(self, x: Array) -> Array:
         """The answers to x (N, ...), N at least 1, for which there is `room`. Raises what `answer` raises."""
@@ -65,24 +67,28 @@ class Batcher:
         return await told
 
     async def work(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop, coming = asyncio.get_running_loop(), None
         while True:
-            await self.under_way.acquire()
-            group = [await self.queue.get()]
-            until, count = loop.time() + self.company, len(group[0][0])
-            while count < self.most and ((left := until - loop.time()) > 0 or not self.queue.empty()):
-                try:
-                    group.append(self.queue.get_nowait() if left <= 0 else await asyncio.wait_for(self.queue.get(), left))
-                    count += len(group[-1][0])
-                except TimeoutError:
+            await self.places.acquire()
+            group, count, until = [], 0, None
+            while count < self.most:
+                coming = coming or loop.create_task(self.queue.get())
+                left = None if until is None else until - loop.time()
+                late = left is not None and left <= 0
+                if late and not self.batches and not coming.done():
                     break
+                await asyncio.wait({coming, *(self.batches if late else ())}, timeout=None if late else left, return_when="FIRST_COMPLETED")
+                if coming.done():
+                    group.append(coming.result())
+                    count, coming = count + len(group[-1][0]), None
+                    until = until or loop.time() + self.company
             batch = loop.create_task(self.together(group, count))
             self.batches.add(batch)
             batch.add_done_callback(self.batches.discard)
 
-    async def together(self, group: list[tuple[Array, "asyncio.Future[Array]"]], count: int) -> None:
-        x = group[0][0] if len(group) == 1 else np.concatenate([x for x, _ in group])
+    async def together(self, group: list[Question], count: int) -> None:
         try:
+            x = group[0][0] if len(group) == 1 else np.concatenate([x for x, _ in group])
             said = await asyncio.get_running_loop().run_in_executor(self.thread, self.answer, x)
         except Exception as error:  # each of those who asked is told
             for _, told in group:
@@ -90,7 +96,7 @@ class Batcher:
                     told.set_exception(error)
             return
         finally:
-            self.under_way.release()
+            self.places.release()
         self.noted(count)
         start = 0
         for x, told in group:
@@ -99,8 +105,8 @@ class Batcher:
             start += len(x)
 
     def noted(self, count: int) -> None:
-        """A batch leaves. Of one that was not full nobody can say how fast there would have been more."""
+        """A batch leaves. Of one that was not full nobody can say how fast there would have been more, but that it was so at least."""
         now, self.sizes = time.perf_counter(), [*self.sizes[-99:], count]
-        took, self.left = now - max(self.left, self.began), now
-        if count >= self.most:
-            self.speed = 0.8 * self.speed + 0.2 * count / took if self.speed else count / took
+        pace, self.left = (now - max(self.left, self.began)) / count, now
+        if count >= self.most or pace < self.pace:
+            self.pace = 0.8 * self.pace + 0.2 * pace if self.pace else pace

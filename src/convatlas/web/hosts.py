@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,8 @@ class Host:
             return self.trained.photo.placed(picture)
         import torch
 
-        return self.trained.place(torch.from_numpy(picture).permute(2, 0, 1).contiguous()).permute(1, 2, 0).numpy()
+        placed = self.trained.place(torch.from_numpy(picture).permute(2, 0, 1).contiguous())
+        return self.trained.preprocess.place(placed[None])[0].permute(1, 2, 0).numpy()
 
 
 def normalised(trained: "Trained", placed: NDArray[np.uint8]) -> "Tensor":
@@ -60,8 +62,8 @@ def answering(trained: "Trained", twin: "Fast") -> Callable[[NDArray[np.uint8]],
         return Compiled(model, plan.precision, plan.chunk, plan.streams, torch.get_num_threads())
 
     def answer(placed: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with TORCH:
-            return twin(normalised(trained, placed)).numpy()
+        with TORCH if twin.plan.engine == "plain" else nullcontext():
+            return twin.way(normalised(trained, placed)).numpy()
 
     return answer
 
@@ -121,8 +123,10 @@ class Hosts:
             pictures = self.real(trained) if self.precision == "int8" else None
             twin = fast(trained.net, self.precision, BATCH, trained.preprocess.size, calibration=pictures, tried=self.tried)
 
+        answer = answering(trained, twin)
+        del twin
         give_back_memory()
-        return Host(trained, Batcher(answering(trained, twin), BATCH, budget=self.budget))
+        return Host(trained, Batcher(answer, BATCH, budget=self.budget))
 
     def real(self, trained: "Trained") -> Any:
         """Pictures for int8, from the folder that the service was given."""

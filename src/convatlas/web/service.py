@@ -4,10 +4,9 @@ import hashlib
 import hmac
 import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from anyio import CapacityLimiter, to_thread
@@ -17,11 +16,13 @@ from numpy.typing import NDArray
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from pydantic import BaseModel
 
+from .batcher import Full
 from .facts import TORCH
 from .hosts import Host, Hosts, normalised
 from .uploads import PICTURES, asked, picture
 
 DECODING = CapacityLimiter(os.cpu_count() or 1)  # requests at a time: more would only take memory
+BY_TORCH, WAIT = CapacityLimiter(1), 16  # embeddings and explanations, and how many may wait
 METHODS = ("gradcam", "gradcam++", "layercam", "occlusion", "deconvnet", "guided", "integrated")
 BODY = {
     "requestBody": {
@@ -53,6 +54,9 @@ CODES: dict[int | str, dict[str, Any]] = {
         (415, "no picture"), (422, "a damaged picture or a wrong value"), (429, "busy: come again after Retry-After seconds"),
     )
 }  # fmt: skip
+
+
+Answered = TypeVar("Answered")
 
 
 class Prediction(BaseModel):
@@ -134,15 +138,18 @@ def service(hosts: Hosts, keys: Keys, measures: Measures) -> APIRouter:
 
     @router.post("/v1/predict", tags=["service"], dependencies=guarded, openapi_extra=BODY)
     async def predict(request: Request, model: Model = None, top: Annotated[int, Query(ge=1, le=1000)] = 5) -> Predictions:
-        async with questions(hosts, request, model) as (host, placed):
-            said = await host.batcher.ask(placed)
+        if model and (host := hosts.open.get(model)):
+            host.batcher.expect()  # else, what the request has is not even read
+        host, pictures = await questions(hosts, request, model)
+        with host.batcher.room(len(pictures)):
+            said = await host.batcher.ask(await in_place(host, pictures))
         measures.pictures.inc(len(said))
         return Predictions(model=host.trained.name, answers=[best(host, row, top) for row in said])
 
     @router.post("/v1/embed", tags=["service"], dependencies=guarded, openapi_extra=BODY)
     async def embed(request: Request, model: Model = None) -> Embeddings:
-        async with questions(hosts, request, model) as (host, placed):
-            return Embeddings(model=host.trained.name, embeddings=await run_in_threadpool(embedded, host, placed))
+        host, pictures = await questions(hosts, request, model)
+        return Embeddings(model=host.trained.name, embeddings=await by_torch(embedded, host, await in_place(host, pictures)))
 
     @router.post("/v1/explain", tags=["service"], dependencies=guarded, openapi_extra=BODY)
     async def explain(
@@ -151,24 +158,31 @@ def service(hosts: Hosts, keys: Keys, measures: Measures) -> APIRouter:
         method: Annotated[str, Query(pattern=f"^({'|'.join(m.replace('+', '[+]') for m in METHODS)})$")] = "gradcam",
         target: Annotated[int | None, Query(ge=0, le=100_000)] = None,
     ) -> Explanation:
-        async with questions(hosts, request, model) as (host, placed):
-            return await run_in_threadpool(alone, explained, host, placed[:1], method, target)
+        host, pictures = await questions(hosts, request, model)
+        return await by_torch(explained, host, await in_place(host, pictures[:1]), method, target)
 
     return router
 
 
-@asynccontextmanager
-async def questions(hosts: Hosts, request: Request, model: str | None) -> AsyncIterator[tuple[Host, NDArray[np.uint8]]]:
-    """The network and the pictures of a request, in place; there is room for them until they are answered. Raises Full."""
-    if host := hosts.open.get(model or hosts.first):
-        host.batcher.expect()  # else, what the request has is not even read
+async def questions(hosts: Hosts, request: Request, model: str | None) -> tuple[Host, list[bytes] | NDArray[np.uint8]]:
+    """The network that the address or the body names, else the first, and the pictures of a request."""
     found = await asked(request)
-    named = model or found.fields.get("model")
-    if named is not None and not isinstance(named, str):
+    name = model or found.fields.get("model")
+    if name is not None and not isinstance(name, str):
         raise HTTPException(422, '"model" must be a text.')
-    host = hosts.open.get(named or hosts.first) or await run_in_threadpool(hosts.get, named)
-    with host.batcher.room(len(found.pictures)):
-        yield host, await in_place(host, found.pictures)
+    return hosts.open.get(name or hosts.first) or await run_in_threadpool(hosts.get, name), found.pictures
+
+
+async def by_torch(run: Callable[..., Answered], *words: Any) -> Answered:
+    """What takes a while and one at a time. Raises Full for more than a few that wait."""
+
+    def alone() -> Answered:
+        with TORCH:
+            return run(*words)
+
+    if BY_TORCH.statistics().tasks_waiting >= WAIT:
+        raise Full(1.0)
+    return await to_thread.run_sync(alone, limiter=BY_TORCH)
 
 
 async def in_place(host: Host, pictures: list[bytes] | NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -201,13 +215,8 @@ def embedded(host: Host, placed: NDArray[np.uint8]) -> list[list[float]]:
 
     if not isinstance(host.trained.net, Net):
         raise HTTPException(422, f"{host.trained.name} gives no embedding.")
-    with TORCH, torch.inference_mode():
+    with torch.inference_mode():
         return host.trained.net.embed(normalised(host.trained, placed)).tolist()
-
-
-def alone(run: Any, *words: Any) -> Any:
-    with TORCH:
-        return run(*words)
 
 
 def explained(host: Host, placed: NDArray[np.uint8], method: str, target: int | None) -> Explanation:
