@@ -58,8 +58,8 @@ def main() -> None:
     for model, batch in product(given.models, map(int, given.batch.split(","))):
         if not any((row["model"], row["batch"]) == (model, batch) for row in rows):
             *_, row = measure(model, batch, given.sides.split(","), given.rounds, given.threads)
-            rows.append(row)
-            written(row)
+            rows.append(row | {"commit": about["environment"]["commit"]})
+            written(rows[-1])
     for row in rows:
         if row["model"] not in given.models:
             continue

@@ -112,9 +112,9 @@ def quantised(model: ov.Model, pictures: NDArray[np.float32], depthwise: bool = 
     """
     import nncf
 
-    spared = None if depthwise else nncf.IgnoredScope(types=["GroupConvolution"], validate=False)
+    spared = [] if depthwise else ["GroupConvolution"]
     with redirect_stdout(StringIO()):  # where it shows its progress; the output belongs to answers
-        return nncf.quantize(model, nncf.Dataset(one_by_one(pictures)), ignored_scope=spared, subset_size=len(pictures), **how())
+        return nncf.quantize(model, nncf.Dataset(one_by_one(pictures)), subset_size=len(pictures), **how(spared))
 
 
 def quantised_with_care(model: ov.Model, pictures: NDArray[np.float32], checked: NDArray[np.float32], agreement: float) -> ov.Model:
@@ -146,9 +146,15 @@ def one_by_one(pictures: NDArray[np.float32]) -> list[NDArray[np.float32]]:
     return [pictures[i : i + 1] for i in range(len(pictures))]
 
 
-def how() -> dict[str, Any]:
-    """What all calls of NNCF have in common. Its log, which it writes among a program's answers, is for errors only from now on."""
+def how(spared: Sequence[str] = ()) -> dict[str, Any]:
+    """What all calls of NNCF have in common: response normalisation stays in float, and so do layers of the types `spared`.
+
+    NNCF's log, which it writes among a program's answers, is for errors only from now on.
+    """
     import nncf
 
+    from ..models.lean import BANDED
+
     nncf.set_log_level(logging.ERROR)
-    return {"preset": nncf.QuantizationPreset.MIXED, "target_device": nncf.TargetDevice.CPU}
+    scope = nncf.IgnoredScope(types=list(spared), patterns=[f".*{BANDED}[./].*"], validate=False)
+    return {"preset": nncf.QuantizationPreset.MIXED, "target_device": nncf.TargetDevice.CPU, "ignored_scope": scope}

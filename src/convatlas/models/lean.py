@@ -6,7 +6,8 @@ Each rule is an identity, up to rounding, that holds because of what these netwo
   a norm behind a convolution, or behind the pool that follows one, becomes part of its weights;
   an average pool moves before the 1x1 convolution that it followed, which then has a fraction of the places to compute: both are
   linear, one within maps, the other across them (DenseNet's transitions);
-  1x1 convolutions that read the same maps become one (Inception's branches; a residual block's first layer and its projection).
+  1x1 convolutions that read the same maps become one (Inception's branches; a residual block's first layer and its projection);
+  local response normalisation, which engines compute slowly, becomes a convolution by a band and what is left of it.
 """
 
 from collections import defaultdict
@@ -20,15 +21,18 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from .lenet import Subsample, TableConv2d
+from .response_norm import Banded
 
 Layer = TypeVar("Layer", bound=nn.Module)
+KEEPING = (nn.LocalResponseNorm, nn.ReLU, nn.MaxPool2d)  # as many maps as they are given
+BANDED = "_banded"  # ends the name of a normalisation that was rewritten
 
 
 def lean(net: nn.Module) -> fx.GraphModule:
     """A twin of `net` for inference alone: (N, C, H, W) to (N, classes), as `net` answers in evaluation. `net` stays as it is."""
     copy = convolutional(deepcopy(net).eval()).requires_grad_(False)
     twin = fx.GraphModule(copy, Tracer().trace(copy))
-    for rule in (drop, fold, pool_first, join):
+    for rule in (drop, fold, pool_first, join, band):
         rule(twin)
     twin.delete_all_unused_submodules()
     twin.recompile()
@@ -158,3 +162,13 @@ def join_all(twin: fx.GraphModule, nodes: tuple[fx.Node, ...], convs: tuple[nn.C
         node.replace_all_uses_with(answer)
     for node in reversed(nodes):
         twin.graph.erase_node(node)
+
+
+def band(twin: fx.GraphModule) -> None:
+    for node, norm in steps(twin, nn.LocalResponseNorm):
+        source: fx.Node | None = node
+        while isinstance(layer_of(twin, source), KEEPING):
+            source = source.all_input_nodes[0]  # pyright: ignore[reportOptionalMemberAccess]: a layer has a step
+        if isinstance(conv := layer_of(twin, source), nn.Conv2d):
+            twin.add_submodule(f"{node}{BANDED}", Banded(norm, conv.out_channels).to(conv.weight))
+            node.target = f"{node}{BANDED}"
