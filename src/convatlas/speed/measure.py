@@ -12,7 +12,7 @@ import torch
 from ..analysis import analyse
 from ..models import build
 from .peers import OURS, SIDES
-from .turns import worker
+from .turns import Ask, worker
 
 TURN = 0.5  # seconds that a turn takes at least
 NEAR = 1.25  # times the best of its precision: a side that takes no longer is asked in every round
@@ -33,28 +33,34 @@ def measure(model: str, batch: int, sides: Sequence[str], rounds: int, threads: 
     Of each side: `ms` of a batch, the median of the rounds' medians, with `p95` and `p99` of all answers, `images_per_s`, `gflops`,
     the seconds that its process took to its first answer (`start_s`: set up anew, nothing remembered), its memory (`mb`) and how `fast`
     runs. A side that fails says why in `error`. "best": for each accuracy demand the best peer and how many times faster ours is, the
-    median of the rounds' ratios; bfloat16 may be met by float32, and int8 by both. In the first round all sides are asked; in the
-    others, which go to and fro, ours, eager and those that came near the best of their precision.
+    median of the rounds' ratios; bfloat16 may be met by float32, and int8 by both. In the first round a side is asked as soon as it is
+    set up; in the others, which go to and fro, ours, eager and those that came near the best of their precision. The rest is ended.
     """
     with ExitStack() as stack:
-        asked, rows = {}, {}
+        rows: dict[str, dict[str, Any]] = {}
+        asked: dict[str, Ask] = {}
+        ends: dict[str, ExitStack] = {}
+        turns: dict[str, int] = {}
+        took: dict[str, list[list[float]]] = {}
         for side in sides:
             yield f"{model}, batch {batch}: {side} is set up"
-            begun = time.perf_counter()
+            ends[side], begun = stack.enter_context(ExitStack()), time.perf_counter()
             try:
-                ask = stack.enter_context(worker("-W", "ignore", "-m", "convatlas.speed.peers", side, model, str(batch), str(threads)))
-                rows[side] = {**ask(None), "start_s": round(time.perf_counter() - begun, 2)}  # only then the next begins
-                asked[side] = ask
+                command = ("-W", "ignore", "-m", "convatlas.speed.peers", side, model, str(batch), str(threads))
+                asked[side] = ends[side].enter_context(worker(*command))
+                rows[side] = {**asked[side](None), "start_s": round(time.perf_counter() - begun, 2)}
+                turns[side] = max(1, round(TURN / asked[side](1)[0]))
+                took[side] = [asked[side](turns[side])]
             except RuntimeError as error:
                 rows[side] = {"error": str(error)}
-        turns = {side: max(1, round(TURN / ask(1)[0])) for side, ask in asked.items()}
-        took: dict[str, list[list[float]]] = {side: [] for side in asked}
-        left = list(asked)
-        for n in range(rounds):
+            left = contenders(took)
+            for other in took.keys() - left:
+                ends[other].close()  # so that its memory is there for the next
+        for n in range(1, rounds):
             yield f"{model}, batch {batch}: round {n + 1} of {rounds}"
+            left = left[::-1]
             for side in left:
                 took[side].append(asked[side](turns[side]))
-            left = (contenders(took) if n == 0 else left)[::-1]
     is_, middles = cost(model, batch), {side: [median(turn) for turn in times] for side, times in took.items()}
     for side, times in took.items():
         all_, middle = sorted(t for turn in times for t in turn), median(middles[side])
