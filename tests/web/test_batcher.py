@@ -52,15 +52,27 @@ def test_what_would_wait_too_long_is_refused_and_the_rest_is_answered():
 def test_the_queue_is_bounded_before_anybody_knows_the_speed():
     batcher = Batcher(lambda x: x, most=4)
     with batcher.room(10 * UNKNOWN * 4), pytest.raises(Full):  # when nobody waits, any number is taken
-        batcher.expect()
+        batcher.expect(1)
     with batcher.room(UNKNOWN * 4 - 1):
-        batcher.expect()
+        batcher.expect(1)
         with batcher.room(1):  # it counts from now on, whether it has been asked or not
             assert batcher.waiting == UNKNOWN * 4
             with pytest.raises(Full) as refused:
-                batcher.expect()
+                batcher.expect(1)
     assert refused.value.seconds > 0
     assert batcher.waiting == 0
+
+
+def test_what_is_still_to_be_read_takes_the_usual_room():
+    async def main():
+        batcher = Batcher(lambda x: x, most=8)
+        for _ in range(60):
+            await ask(batcher, rows(16))
+        with batcher.coming():
+            assert batcher.waiting == 16
+        assert batcher.waiting == 0
+
+    asyncio.run(main())
 
 
 def test_only_full_batches_say_how_fast_it_is():

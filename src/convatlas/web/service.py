@@ -5,6 +5,7 @@ import hmac
 import os
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -138,9 +139,9 @@ def service(hosts: Hosts, keys: Keys, measures: Measures) -> APIRouter:
 
     @router.post("/v1/predict", tags=["service"], dependencies=guarded, openapi_extra=BODY)
     async def predict(request: Request, model: Model = None, top: Annotated[int, Query(ge=1, le=1000)] = 5) -> Predictions:
-        if model and (host := hosts.open.get(model)):
-            host.batcher.expect()  # else, what the request has is not even read
-        host, pictures = await questions(hosts, request, model)
+        known = hosts.open.get(model or "")
+        with known.batcher.coming() if known else nullcontext():  # where there is no room, what the request has is not even read
+            host, pictures = await questions(hosts, request, model)
         with host.batcher.room(len(pictures)):
             said = await host.batcher.ask(await in_place(host, pictures))
         measures.pictures.inc(len(said))
