@@ -63,7 +63,7 @@ class Batcher:
         """Raises Full if so many more could not be answered in time. When nobody waits, any number is taken."""
         room = self.budget / LATE / self.pace if self.pace else UNKNOWN * self.most
         if self.waiting and (over := self.waiting + count - room) > 0:
-            raise Full(max(0.1, over * self.pace) if self.pace else self.budget)
+            raise Full(max(0.1, over * self.pace) if self.pace else 1.0)
 
     async def ask(self, x: Array) -> Array:
         """The answers to x (N, ...), N at least 1, for which there is `room`. Raises what `answer` raises."""
