@@ -55,13 +55,14 @@ def main() -> None:
         with whole(given.out) as draft:
             draft.write_text(json.dumps(about | {"rows": rows}, indent=1) + "\n")
 
-    for model, batch in product(given.models, map(int, given.batch.split(","))):
+    wanted = [*product(given.models, map(int, given.batch.split(",")))]
+    for model, batch in wanted:
         if not any((row["model"], row["batch"]) == (model, batch) for row in rows):
             *_, row = measure(model, batch, given.sides.split(","), given.rounds, given.threads)
             rows.append(row | {"commit": about["environment"]["commit"]})
             written(rows[-1])
     for row in rows:
-        if row["model"] not in given.models:
+        if (row["model"], row["batch"]) not in wanted:
             continue
         best = [best for best in row["best"].values() if "peer" in best]
         if any(abs(found["ratio"] - 1) < NEAR for found in best) and not any("ratios" in found for found in best):
