@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 
 from ..models.lean import after, layer_of, steps
 
-ACTS: dict[type[nn.Module], tuple[str, list[float], str]] = {
+ACTS: dict[type[nn.Module] | type[None], tuple[str, list[float], str]] = {
     nn.ReLU: ("relu", [], ""),
     nn.ReLU6: ("hardtanh", [0.0, 6.0], ""),
     nn.SiLU: ("swish", [], ""),

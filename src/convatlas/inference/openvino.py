@@ -37,9 +37,14 @@ class Compiled:
         self.net, self.chunk = core.compile_model(what, "CPU", settings), chunk
         self.classes = prod(self.net.output().shape[1:])
         self.requests = [self.net.create_infer_request() for _ in range(streams)]
+        self.alone = self.net.create_infer_request()
 
     def __call__(self, x: NDArray[Any]) -> NDArray[np.float32]:
         x = np.ascontiguousarray(x)
+        if len(x) == self.chunk:  # by this thread: another one's, and tensors of its own, cost tens of microseconds
+            self.alone.set_input_tensor(ov.Tensor(x, shared_memory=True))
+            self.alone.infer()
+            return self.alone.get_output_tensor().data.reshape(self.chunk, -1).copy()
         answers = np.empty((len(x), self.classes), np.float32)
         whole = len(x) // self.chunk * self.chunk
         self.run(x[:whole], answers[:whole])
@@ -51,20 +56,14 @@ class Compiled:
         return answers
 
     def run(self, x: NDArray[Any], answers: NDArray[np.float32]) -> None:
-        """Every chunk through whichever request is free; what they say is written straight into `answers`.
-
-        A single one is not handed to a thread of its own, which costs 20 to 80 microseconds.
-        """
+        """Every chunk through whichever request is free; what they say is written straight into `answers`."""
         starts = range(0, len(x), self.chunk)
         for i, start in enumerate(starts):
             request = self.requests[i % len(self.requests)]
             request.wait()
             request.set_input_tensor(ov.Tensor(x[start : start + self.chunk], shared_memory=True))
             request.set_output_tensor(ov.Tensor(answers[start : start + self.chunk], shared_memory=True))
-            if len(starts) == 1:
-                request.infer()
-            else:
-                request.start_async()
+            request.start_async()
         for request in self.requests[: len(starts)]:
             request.wait()
 

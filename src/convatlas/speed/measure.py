@@ -42,6 +42,7 @@ def measure(model: str, batch: int, sides: Sequence[str], rounds: int, threads: 
         ends: dict[str, ExitStack] = {}
         turns: dict[str, int] = {}
         took: dict[str, list[list[float]]] = {}
+        left: list[str] = []
         for side in sides:
             yield f"{model}, batch {batch}: {side} is set up"
             ends[side], begun = stack.enter_context(ExitStack()), time.perf_counter()
@@ -121,7 +122,7 @@ def again(row: dict[str, Any], times: int, rounds: int, threads: int) -> None:
     for best in beside:
         best["ratios"] = [best["ratio"]]
     for _ in range(times):
-        *_, other = measure(row["model"], row["batch"], sides, rounds, threads)
+        other: Any = list(measure(row["model"], row["batch"], sides, rounds, threads))[-1]
         took = {side: found["ms_of_rounds"] for side, found in other["sides"].items() if "error" not in found}
         for best in beside:
             if took.keys() >= {best["peer"], best["ours"]}:
