@@ -70,7 +70,7 @@ def network(model: str, library: str = "torchvision") -> nn.Module:
 
 
 def ours(model: str) -> Net:
-    """Ours with the weights that `network` has from torchvision: int8 has other kernels for maps that are never negative."""
+    """Ours with the weights that `network` has from torchvision: in int8, OpenVINO's choice of kernels depends on them."""
     torch.manual_seed(0)
     net = build(model).eval()
     return adopt(net, network(model).state_dict()) if model in TORCHVISION and find_spec("torchvision") else net

@@ -113,7 +113,6 @@ class Hosts:
             return self.open[name]
 
     def made(self, name: str, what: dict[str, Any]) -> Host:
-
         from ..inference.choose import fast
         from ..machine import give_back_memory
         from ..trained import of_run, of_weights
