@@ -179,7 +179,8 @@ def inference() -> str:
     bench = json.loads(path.read_text())
     limits = ", ".join(f"{name} {value:,.0f} {'GB/s' if name == 'copy' else 'GFLOP/s'}" for name, value in bench["ceilings"].items())
     rows = [
-        f"{bench['environment']['processor']}, {bench['environment']['cores']} cores; at most {limits}. `python bench/inference.py`, in several sittings: each row in the file says of which commit\n",
+        f"{bench['environment']['processor']}, {bench['environment']['cores']} cores; at most {limits}. "
+        "`python bench/inference.py`, in several sittings: each row in the file has its commit.\n",
         "| network | batch | demand | ours, ms | how | arithmetic, ms | maps in memory, ms | best peer, ms | times as fast | times eager |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
