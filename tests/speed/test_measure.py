@@ -4,7 +4,7 @@ import pytest
 
 from convatlas.analysis import analyse
 from convatlas.models import build
-from convatlas.speed.measure import again, compared, cost, measure
+from convatlas.speed.measure import again, compared, contenders, cost, measure
 
 
 def test_the_cost_is_the_analysis():
@@ -15,14 +15,24 @@ def test_the_cost_is_the_analysis():
 
 def test_bfloat16_may_be_met_by_float32_but_not_the_other_way():
     rounds = {
-        "fast fp32": [2.0, 1.0, 2.0], "fast bf16": [3.0], "plain fp32": [0.5], "eager": [8.0, 4.0, 9.0], "openvino": [2.2, 1.1, 3.0],
-        "openvino bf16": [1.0, 0.5, 1.1],
+        "fast fp32": [2.0, 1.0, 2.0], "fast bf16": [3.0, 3.0, 3.0], "plain fp32": [0.5] * 3, "eager": [8.0, 4.0, 9.0],
+        "openvino": [2.2, 1.1, 3.0], "openvino bf16": [1.0, 0.5, 1.1],
     }  # fmt: skip
     assert compared(rounds) == {
         "fp32": {"ours": "fast fp32", "peer": "openvino", "ratio": 1.1, "over_eager": 4.0},
         "bf16": {"ours": "fast fp32", "peer": "openvino bf16", "ratio": 0.5, "over_eager": 4.0},
     }
     assert compared({"fast fp32": [2.0]}) == {"fp32": {"ours": "fast fp32"}}
+
+
+def test_a_side_that_was_asked_once_is_not_the_best_peer():
+    rounds = {"fast fp32": [1.0, 2.0], "openvino": [1.1, 2.2], "onnxruntime": [0.5]}
+    assert compared(rounds)["fp32"] == {"ours": "fast fp32", "peer": "openvino", "ratio": 1.1}
+
+
+def test_the_best_peer_of_a_precision_is_asked_again_however_far_it_is_behind():
+    pace = {"fast bf16": 1.0, "plain fp32": 9.0, "eager": 30.0, "compile bf16": 5.0, "openvino bf16": 4.0, "channels last bf16": 5.1}
+    assert contenders(pace) == ["plain fp32", "eager", "fast bf16", "compile bf16", "openvino bf16"]
 
 
 def test_a_row_has_what_was_measured(alone):

@@ -6,7 +6,8 @@ Each rule is an identity, up to rounding, that holds because of what these netwo
   a norm behind a convolution, or behind the pool that follows one, becomes part of its weights;
   an average pool moves before the 1x1 convolution that it followed, which then has a fraction of the places to compute: both are
   linear, one within maps, the other across them (DenseNet's transitions);
-  1x1 convolutions that read the same maps become one (Inception's branches; a residual block's first layer and its projection);
+  1x1 convolutions that read the same maps, each with a ReLU behind it, become one (Inception's branches, but not a residual block's
+  first layer and its projection: engines put the one's ReLU and the other's sum into the product itself, which is worth more);
   local response normalisation, which engines compute slowly, becomes a convolution by a band and what is left of it.
 """
 
@@ -138,29 +139,27 @@ def across(layer: nn.Module | None, stride: tuple[int, ...]) -> bool:
 
 
 def join(twin: fx.GraphModule) -> None:
-    readers: defaultdict[tuple[fx.Node, tuple[int, ...]], list[tuple[fx.Node, nn.Conv2d]]] = defaultdict(list)
+    readers: defaultdict[tuple[fx.Node, tuple[int, ...]], list[tuple[fx.Node, fx.Node, nn.Conv2d]]] = defaultdict(list)
     for node, conv in steps(twin, nn.Conv2d):
-        if across(conv, conv.stride):
-            readers[node.all_input_nodes[0], conv.stride].append((node, conv))
+        relu = after(node)
+        if across(conv, conv.stride) and relu is not None and isinstance(layer_of(twin, relu), nn.ReLU):
+            readers[node.all_input_nodes[0], conv.stride].append((node, relu, conv))
     for together in readers.values():
         if len(together) > 1:
             join_all(twin, *zip(*together, strict=True))
 
 
-def join_all(twin: fx.GraphModule, nodes: tuple[fx.Node, ...], convs: tuple[nn.Conv2d, ...]) -> None:
+def join_all(twin: fx.GraphModule, nodes: tuple[fx.Node, ...], relus: tuple[fx.Node, ...], convs: tuple[nn.Conv2d, ...]) -> None:
     widths, name = [conv.out_channels for conv in convs], f"{nodes[0]}_joined"
     biases = [conv.weight.new_zeros(conv.out_channels) if conv.bias is None else conv.bias for conv in convs]
     twin.add_submodule(name, convolution(torch.cat([conv.weight for conv in convs]), torch.cat(biases), convs[0].stride))
-    rectified = [step for step in map(after, nodes) if step is not None and isinstance(layer_of(twin, step), nn.ReLU)]
     with twin.graph.inserting_before(min(nodes)):
-        whole = twin.graph.call_module(name, nodes[0].args)
-        if len(rectified) == len(nodes):
-            whole, nodes = twin.graph.call_module(str(rectified[0].target), (whole,)), (*nodes, *rectified)
+        whole = twin.graph.call_module(str(relus[0].target), (twin.graph.call_module(name, nodes[0].args),))
         parts = twin.graph.call_function(torch.split, (whole, widths, 1))
         answers = [twin.graph.call_function(getitem, (parts, i)) for i in range(len(convs))]
-    for node, answer in zip(nodes[-len(convs) :], answers, strict=True):
-        node.replace_all_uses_with(answer)
-    for node in reversed(nodes):
+    for relu, answer in zip(relus, answers, strict=True):
+        relu.replace_all_uses_with(answer)
+    for node in (*relus, *nodes):
         twin.graph.erase_node(node)
 
 

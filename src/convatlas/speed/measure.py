@@ -15,7 +15,7 @@ from .peers import OURS, SIDES
 from .turns import Ask, worker
 
 TURN = 0.5  # seconds that a turn takes at least
-NEAR = 1.25  # times the best of its precision: a side that takes no longer is asked in every round
+NEAR = 1.25  # times the best peer of its precision: a peer that takes no longer is asked in every round
 ALLOWED = {"fp32": ("fp32",), "bf16": ("fp32", "bf16"), "int8": ("fp32", "bf16", "int8")}  # what each accuracy demand may use
 
 
@@ -34,7 +34,8 @@ def measure(model: str, batch: int, sides: Sequence[str], rounds: int, threads: 
     the seconds that its process took to its first answer (`start_s`: set up anew, nothing remembered), its memory (`mb`) and how `fast`
     runs. A side that fails says why in `error`. "best": for each accuracy demand the best peer and how many times faster ours is, the
     median of the rounds' ratios; bfloat16 may be met by float32, and int8 by both. In the first round a side is asked as soon as it is
-    set up; in the others, which go to and fro, ours, eager and those that came near the best of their precision. The rest is ended.
+    set up; in the others, which go to and fro, ours, eager and the peers that came near the best peer of their precision. The rest is
+    ended. Who came near is seen against one side that is asked anew beside each: a machine's clock may change while sides are set up.
     """
     with ExitStack() as stack:
         rows: dict[str, dict[str, Any]] = {}
@@ -42,6 +43,7 @@ def measure(model: str, batch: int, sides: Sequence[str], rounds: int, threads: 
         ends: dict[str, ExitStack] = {}
         turns: dict[str, int] = {}
         took: dict[str, list[list[float]]] = {}
+        pace: dict[str, float] = {}  # times as long as the first side took at that moment
         left: list[str] = []
         for side in sides:
             yield f"{model}, batch {batch}: {side} is set up"
@@ -51,11 +53,14 @@ def measure(model: str, batch: int, sides: Sequence[str], rounds: int, threads: 
                 asked[side] = ends[side].enter_context(worker(*command))
                 rows[side] = {**asked[side](None), "start_s": round(time.perf_counter() - begun, 2)}
                 turns[side] = max(1, round(TURN / asked[side](1)[0]))
+                first = next(iter(took), side)
+                beside = median(asked[first](turns[first]))
                 took[side] = [asked[side](turns[side])]
+                pace[side] = median(took[side][0]) / beside
             except RuntimeError as error:
                 rows[side] = {"error": str(error)}
-            left = contenders(took)
-            for other in took.keys() - left:
+            left = contenders(pace)
+            for other in took.keys() - {*left, *list(took)[:1]}:
                 ends[other].close()  # so that its memory is there for the next
         for n in range(1, rounds):
             yield f"{model}, batch {batch}: round {n + 1} of {rounds}"
@@ -77,21 +82,21 @@ def measure(model: str, batch: int, sides: Sequence[str], rounds: int, threads: 
     yield {"model": model, "batch": batch, **is_, "sides": rows, "best": compared(middles)}
 
 
-def contenders(took: dict[str, list[list[float]]]) -> list[str]:
-    """Ours, eager, and whoever came near the best of its precision; side by side with those of the same."""
-    middle = {side: median(turns[0]) for side, turns in took.items()}
-    best = {precision: min((t for side, t in middle.items() if SIDES[side][0] == precision), default=0.0) for precision in ALLOWED}
-    kept = [side for side, t in middle.items() if side in (*OURS, "eager") or t <= NEAR * best[SIDES[side][0]]]
+def contenders(pace: dict[str, float]) -> list[str]:
+    """Ours, eager, and the peers that came near the best peer of their precision; side by side with those of the same."""
+    peers = [side for side in pace if side not in OURS]
+    best = {precision: min((pace[side] for side in peers if SIDES[side][0] == precision), default=0.0) for precision in ALLOWED}
+    kept = [side for side, t in pace.items() if side in (*OURS, "eager") or t <= NEAR * best[SIDES[side][0]]]
     return sorted(kept, key=lambda side: list(ALLOWED).index(SIDES[side][0]))
 
 
 def compared(middles: dict[str, list[float]]) -> dict[str, Any]:
     """For each accuracy demand: our way, the best peer, how many times faster ours is, and than eager; of seconds in each round.
 
-    Two sides are compared in the rounds in which both were asked.
+    Only sides that were asked in every round are compared.
     """
-    done, found = {side: median(times) for side, times in middles.items()}, {}
-
+    every = max(map(len, middles.values()), default=0)
+    done, found = {side: median(times) for side, times in middles.items() if len(times) == every}, {}
     for demand, allowed in ALLOWED.items():
         ours = [side for side in done if side.startswith("fast") and SIDES[side][0] in allowed]
         peers = [side for side in done if side not in OURS and SIDES[side][0] in allowed]
@@ -108,8 +113,8 @@ def compared(middles: dict[str, list[float]]) -> dict[str, Any]:
 
 
 def ratio(a: Sequence[float], b: Sequence[float]) -> float:
-    """How many times longer `a` took than `b`: the median of the rounds in which both were asked."""
-    return median(x / y for x, y in zip(a, b, strict=False))
+    """How many times longer `a` took than `b`: the median of the rounds' ratios."""
+    return median(x / y for x, y in zip(a, b, strict=True))
 
 
 def again(row: dict[str, Any], times: int, rounds: int, threads: int) -> None:
