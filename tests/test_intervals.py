@@ -4,7 +4,7 @@ from math import comb
 import pytest
 import torch
 
-from convatlas.intervals import margin, mcnemar, over_pictures, over_seeds, student, wilson
+from convatlas.intervals import between, margin, mcnemar, over_pictures, over_seeds, student, wilson
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,12 @@ def test_a_margin_is_that_of_pairs():
     assert (centre, low, high) == pytest.approx((1.0, *over_seeds([1.0, 0.9, 1.1])[1]))
     with pytest.raises(ValueError, match="shorter"):
         margin([1.0, 2.0], [1.0])
+
+
+def test_what_lies_between_two_groups_by_hand():
+    """Squares 2 and 6 around the means 4 and 2; three degrees of freedom, whose 97.5 % point is 3.182446."""
+    half = 3.182446 * (8 / 3 * (1 / 2 + 1 / 3)) ** 0.5
+    assert between([3.0, 5.0], [1.0, 1.0, 4.0]) == (2.0, pytest.approx((2 - half, 2 + half), abs=1e-5))
 
 
 def test_mcnemars_test_by_hand():

@@ -30,6 +30,17 @@ def margin(first: Sequence[float], second: Sequence[float]) -> tuple[float, Inte
     return over_seeds([a - b for a, b in zip(first, second, strict=True)])
 
 
+def between(first: Sequence[float], second: Sequence[float]) -> tuple[float, Interval]:
+    """By how much the first measurements are larger than others they have nothing in common with, and Student's interval at 95 %.
+
+    Both are taken to spread alike, and there are at least three in all.
+    """
+    n, m = len(first), len(second)
+    squares = sum((v - mean(values)) ** 2 for values in (first, second) for v in values)
+    middle, half = mean(first) - mean(second), student(0.975, n + m - 2) * sqrt(squares / (n + m - 2) * (1 / n + 1 / m))
+    return middle, (middle - half, middle + half)
+
+
 def over_pictures(total: float, squares: float, n: int) -> tuple[float, Interval]:
     """The mean of n differences, each between -1 and 1 and of one picture, and its interval at 95 %; given their sum and sum of squares.
 

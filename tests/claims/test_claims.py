@@ -6,7 +6,10 @@ import pytest
 
 from convatlas.claims import NAMES, claim, examine
 from convatlas.claims.draw import draw
-from convatlas.claims.finding import FAILS, HOLDS, OPEN, Budget, more
+from convatlas.claims.finding import FAILS, HOLDS, OPEN, Budget, all_of, more
+from convatlas.claims.relu_sooner import best, sooner
+from convatlas.claims.shortcuts import close
+from convatlas.intervals import margin
 from convatlas.mistake import Mistake
 
 
@@ -34,6 +37,28 @@ def test_verdicts_are_by_intervals():
     assert more([3.0, 3.1, 2.9], [1.0, 1.1, 0.9])[0] == HOLDS
     assert more([1.0, 1.1, 0.9], [3.0, 3.1, 2.9])[0] == FAILS
     assert more([1.0, 2.0, 3.0], [2.0, 1.0, 3.0])[0] == OPEN
+    assert more([1.0, 5.0, 9.0], [0.9, 4.85, 8.9])[0] == OPEN
+    assert more([1.0, 5.0, 9.0], [0.9, 4.85, 8.9], margin)[0] == HOLDS  # of the same network, in pairs
+
+
+def test_several_things_at_once_hold_if_each_does():
+    assert all_of(HOLDS, HOLDS) == HOLDS
+    assert all_of(HOLDS, OPEN) == OPEN
+    assert all_of(OPEN, FAILS, HOLDS) == FAILS
+
+
+def test_as_well_as_another_is_less_than_so_much_worse():
+    assert [close(low, high) for low, high in ((-2.0, -0.2), (0.1, 1.4), (0.1, 1.6), (1.6, 3.0))] == [HOLDS, HOLDS, OPEN, FAILS]
+
+
+def test_sooner_is_by_the_interval_and_who_never_gets_there_took_longer():
+    assert sooner([100, 110, 90], [600, 590, 610], 900)[:2] == (HOLDS, pytest.approx(6.0, rel=0.02))
+    assert sooner([100, 110, 90], [None, None, None], 900)[:2] == (HOLDS, pytest.approx(9.0, rel=0.02))
+    assert sooner([100, 110, 90], [150, 140, 160], 900).verdict == FAILS
+    assert sooner([100, 110, 90], [None, None, None], 150).verdict == OPEN
+    assert sooner([100, 110, 90], [190, 210, 230], 900).verdict == OPEN
+    assert sooner([None, 110, 90], [600, 590, 610], 900).verdict == OPEN
+    assert best({"rate 1": [300, None], "rate 2": [400, 500]}, 900) == "rate 2"
 
 
 def test_the_command_lists_and_runs(convatlas, alone, tmp_path):

@@ -24,6 +24,7 @@ def test_what_was_trained_by_the_same_plan_is_read(own, tmp_path):
         (tmp_path / "net-0.json").read_text().replace(f'"test_error": {first.test_error}', '"test_error": 1.5')
     )
     assert learn("net", small, own, 0, budget).test_error == 1.5
+    assert learn("net", lambda channels: small(channels, hidden=32), own, 0, budget).test_error != 1.5  # another network by that name
     assert learn("net", small, replace(own, rate=0.05), 0, budget).test_error != 1.5
     assert not list(tmp_path.glob("*.pt"))
 
@@ -66,10 +67,20 @@ def test_when_an_error_was_reached_is_between_measurements():
 
 def test_rivals_are_judged_by_the_margin_of_their_seeds():
     def courses(*errors):
-        return [Course(0.0, error, [(1, 0.0, error)], 2.0, 7) for error in errors]
+        return [Course(0.0, error, [(1, 0.0, error)], 2.0, 7, plan={"steps": 10, "batch": 4, "pictures": 20}) for error in errors]
 
     found = {"a": courses(10.0, 11.0), "b": courses(10.5, 10.5)}
     finding = contest(found, "a", "b", (0, 1))
     assert finding.verdict == OPEN
     assert finding.figures["a"]["each"] == [10.0, 11.0]
     assert finding.seconds == 8.0
+    assert finding.says.startswith("after 2 passes the test error is 10.50 % (a) and 10.50 % (b), a difference of +0.00 (-2.15 to +2.15)")
+
+
+def test_a_training_ends_when_the_error_is_enough(own):
+    assert len(learn("net", small, replace(own, points=6, enough=100.0), 0, Budget()).curve) == 1
+
+
+def test_what_learns_nothing_of_a_full_budget_is_no_result(own):
+    with pytest.raises(RuntimeError, match="net, seed 0, learned nothing"):
+        learn("net", small, replace(own, rate=0.0), 0, Budget(full=True))

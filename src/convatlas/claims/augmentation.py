@@ -9,7 +9,7 @@ from .trial import contest, plan, rivals
 
 
 def test(budget: Budget) -> Finding:
-    seeds, own = budget.of((0, 1), (0, 1, 2)), plan(budget, 20, 30, rate=0.02)
+    seeds, own = budget.of((0, 1), (0, 1, 2)), plan(budget, 16, 30, rate=0.02)
     makes = {"as they are": (small, replace(own, augment=False)), "shifted and mirrored": small}
     return contest(rivals("augmentation", makes, own, seeds, budget), "as they are", "shifted and mirrored", seeds)
 

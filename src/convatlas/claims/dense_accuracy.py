@@ -13,7 +13,7 @@ from .trial import contest, plan, rivals
 
 
 def test(budget: Budget) -> Finding:
-    seeds, own = budget.of((0, 1), (0, 1, 2)), plan(budget, 8, 4)
+    seeds, own = budget.of((0, 1), (0, 1, 2)), plan(budget, 8, 4, decay=1e-4)
     makes = {
         "resnet": lambda channels: ResNet(replace(cifar(2, "A"), in_channels=channels)),
         "densenet": lambda channels: DenseNet(replace(bc(40, 12), in_channels=channels)),

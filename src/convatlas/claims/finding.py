@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..intervals import Interval, margin
+from ..intervals import Interval, between
 
 T = TypeVar("T")
+Margin = Callable[[Sequence[float], Sequence[float]], tuple[float, Interval]]
 HOLDS, FAILS, OPEN = "holds", "does not hold here", "cannot be decided at this budget"
 
 
@@ -45,7 +46,20 @@ def counted(right: bool, says: str, figures: Mapping[str, Any], bars: Mapping[st
     return Finding(HOLDS if right else FAILS, says, figures, picture)
 
 
-def more(first: Sequence[float], second: Sequence[float]) -> tuple[str, float, Interval]:
-    """The verdict on "the first are larger", the mean margin of the paired measurements and its interval."""
-    middle, (low, high) = margin(first, second)
+def all_of(*verdicts: str) -> str:
+    """Of a claim that says several things at once."""
+    return FAILS if FAILS in verdicts else OPEN if OPEN in verdicts else HOLDS
+
+
+def signed(middle: float, low: float, high: float) -> str:
+    """A margin and its interval, as a sentence has them."""
+    return f"{middle:+.2f} ({low:+.2f} to {high:+.2f})"
+
+
+def more(first: Sequence[float], second: Sequence[float], by: Margin = between) -> tuple[str, float, Interval]:
+    """The verdict on "the first are larger", the mean margin and its interval.
+
+    Two networks of the same seed see pictures in the same order and have nothing else in common; what is paired needs `by=margin`.
+    """
+    middle, (low, high) = by(first, second)
     return HOLDS if low > 0 else FAILS if high < 0 else OPEN, middle, (low, high)

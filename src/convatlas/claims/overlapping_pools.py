@@ -7,7 +7,7 @@ from .trial import contest, plan, rivals
 
 
 def test(budget: Budget) -> Finding:
-    seeds, own = budget.of((0, 1), (0, 1, 2)), plan(budget, 10, 30, rate=0.02, augment=False)
+    seeds, own = budget.of((0, 1), (0, 1, 2, 3)), plan(budget, 10, 30, rate=0.02, augment=False)
     makes = {"2 by 2": lambda channels: small(channels, pool=(2, 2)), "3 by 2": small}
     return contest(rivals("overlapping_pools", makes, own, seeds, budget), "2 by 2", "3 by 2", seeds)
 

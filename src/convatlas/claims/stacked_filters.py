@@ -13,7 +13,7 @@ def pair(cin: int, cout: int) -> nn.Module:
 
 
 def test(budget: Budget) -> Finding:
-    seeds, own = budget.of((0, 1), (0, 1, 2)), plan(budget, 10, 30, rate=0.02)
+    seeds, own = budget.of((0, 1), (0, 1, 2, 3)), plan(budget, 10, 30, rate=0.02)
     makes = {
         "5x5": small,
         "two 3x3": lambda channels: small(channels, first=pair, conv=pair),

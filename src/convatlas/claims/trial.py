@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from statistics import mean
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from ..data import source
-from ..data.augment import Flip, Shift
+from ..data.augment import Shift
 from ..data.batches import Batches, Preprocess
 from ..data.pictures import Pictures
 from ..disk import whole
@@ -19,10 +20,10 @@ from ..evaluate import scores
 from ..intervals import over_seeds
 from ..precision import careful
 from ..recipes import Cosine, CrossEntropy, Loss, Recipe, Steps
-from ..recipes.cifar import CIFAR
+from ..recipes.cifar import CIFAR, SHIFTED
 from ..recipes.optimisers import SGD
 from ..train import fit, machine
-from .finding import OPEN, Budget, Finding, more
+from .finding import Budget, Finding, more, signed
 
 Make = Callable[[int], nn.Module]  # for pictures of so many channels
 PREPROCESS = {
@@ -37,7 +38,8 @@ SAVED = 60.0  # seconds
 class Plan:
     """SGD with Nesterov's momentum; the rate falls along half a cosine after a short rise, or stays.
 
-    `points` times in a run the errors are measured, on `watched` pictures to learn from, as they are, and on `tested` others.
+    `points` times in a run the errors are measured, on `watched` pictures to learn from, as they are, and on `tested` others. It ends
+    before its time when the training error is `enough`.
     """
 
     data: str = "cifar10"
@@ -51,6 +53,7 @@ class Plan:
     tested: int = 10_000
     watched: int = 2_000
     points: int = 10
+    enough: float = -1.0
     precision: str = "bfloat16"
 
     @property
@@ -64,7 +67,7 @@ class Plan:
             rate=Cosine(self.rate, warm=0.05) if self.falls else Steps(self.rate, ()),
             optimiser=SGD(momentum=0.9, decay=self.decay, nesterov=True),
             preprocess=PREPROCESS[self.data],
-            augment=((Shift(4), Flip()) if self.data != "mnist" else (Shift(2),)) if self.augment else (),
+            augment=((Shift(2),) if self.data == "mnist" else SHIFTED) if self.augment else (),
             test=self.steps,
             precision=self.precision,
             layout="channels_last" if self.precision == "bfloat16" else "plain",
@@ -90,6 +93,11 @@ class Course:
     seconds: float
     parameters: int
     told: dict[str, Any] = field(default_factory=dict)
+    plan: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def passes(self) -> float:
+        return round(self.plan["steps"] * self.plan["batch"] / self.plan["pictures"], 1)
 
     def reached(self, error: float) -> float | None:
         """The step at which the training error first was this low, between two measurements by a straight line; None if it never was."""
@@ -102,6 +110,7 @@ class Course:
         return None
 
 
+@cache
 def part(data: str, split: str, count: int) -> Pictures:
     found = source(data, PREPROCESS[data].size).load(split)
     return Pictures(found.x[:count], found.y[:count], found.classes)
@@ -117,18 +126,20 @@ def errors(net: nn.Module, pictures: Pictures, how: Preprocess) -> float:
 def learn(
     name: str, make: Make, plan: Plan, seed: int, budget: Budget, loss: Loss | None = None, tell: Callable[[nn.Module], Any] | None = None
 ) -> Course:
-    """Trains a network. One that the budget's folder has by the same plan is read from there, and one that was interrupted goes on.
+    """Trains a network. One that the budget's folder has, the same by the same plan, is read from there; one that was interrupted goes on.
 
-    `tell` says more of the trained network, as plain values.
+    `tell` says more of the trained network, as plain values. Raises RuntimeError if it learned nothing of a full budget.
     """
-    recipe, about = replace(plan.recipe, loss=loss or CrossEntropy()), {"name": name, "seed": seed, "plan": asdict(plan)}
+    recipe = replace(plan.recipe, loss=loss or CrossEntropy())
+    torch.manual_seed(seed)
+    net = careful(make(len(recipe.preprocess.mean)))
+    start = sum(float(p.detach().double().sum()) for p in net.parameters())
+    about = {"name": name, "seed": seed, "plan": asdict(plan), "net": repr(net), "start": start, "recipe": repr(recipe)}
     kept = budget.folder / f"{name}-{seed}.json" if budget.folder else None
     if kept and kept.exists() and (known := json.loads(kept.read_text()))["about"] == about:
         return Course(**{**known["course"], "curve": [tuple(row) for row in known["course"]["curve"]]})
     train, test = part(plan.data, "train", plan.pictures), part(plan.data, "test", plan.tested)
     watched = Pictures(train.x[: plan.watched], train.y[: plan.watched], train.classes)
-    torch.manual_seed(seed)
-    net = careful(make(train.x.shape[1]))
     if recipe.layout == "channels_last":
         net = net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     opt, batches = recipe.optimiser(net), Batches(train, plan.batch, seed, recipe.preprocess, recipe.augment)
@@ -148,6 +159,8 @@ def learn(
             row = (step.n, errors(net, watched, recipe.preprocess), errors(net, test, recipe.preprocess))
             state["curve"].append(row)
             state["step"] = step.n
+            if row[1] <= plan.enough:
+                break
             budget.follow(f"{name}, seed {seed}: step {step.n:,} of {plan.steps:,}, test error {row[2]:.1f} %")
             if going and time.perf_counter() - saved > SAVED:
                 with whole(going) as draft:
@@ -156,7 +169,10 @@ def learn(
             begun = time.perf_counter()
     parameters = sum(p.numel() for p in net.parameters())
     _, train_error, test_error = state["curve"][-1]
-    found = Course(train_error, test_error, state["curve"], round(state["seconds"], 1), parameters, tell(net.eval()) if tell else {})
+    if budget.full and train_error > 85:
+        raise RuntimeError(f"{name}, seed {seed}, learned nothing: its training error is {train_error:.1f} %.")
+    told = tell(net.eval()) if tell else {}
+    found = Course(train_error, test_error, state["curve"], round(state["seconds"], 1), parameters, told, asdict(plan))
     if kept and going:
         with whole(kept) as draft:
             draft.write_text(json.dumps({"about": about, "course": asdict(found)}))
@@ -180,32 +196,34 @@ def contest(found: Mapping[str, list[Course]], worse: str, better: str, seeds: S
     """Whether one of the rivals has the larger error: the verdict by the margin's interval over the seeds, and bars of all."""
     values = {key: [course.test_error for course in courses] for key, courses in found.items()}
     verdict, middle, (low, high) = more(values[worse], values[better])
-    bars, figures = {}, {}
+    picture, figures = bars(values), {}
     for key, own in values.items():
-        centre, (a, b) = over_seeds(own)
-        bars[key] = [round(centre, 3), round(a, 3), round(b, 3)]
-        figures[key] = {"test_error": bars[key], "each": [round(v, 3) for v in own], "seconds": [c.seconds for c in found[key]],
-                        "parameters": found[key][0].parameters}  # fmt: skip
+        figures[key] = {"test_error": picture["bars"][key], "each": [round(v, 3) for v in own],
+                        "train_error": [round(c.train_error, 3) for c in found[key]], "seconds": [c.seconds for c in found[key]],
+                        "parameters": found[key][0].parameters, "plan": found[key][0].plan}  # fmt: skip
     figures["margin"] = [round(v, 3) for v in (middle, low, high)]
     both = f"{mean(values[worse]):.2f} % ({worse}) and {mean(values[better]):.2f} % ({better})"
-    says = f"test error {both}: {middle:.2f} more ({low:.2f} to {high:.2f})"
-    picture = {"kind": "bars", "y": "test error, %", "bars": bars}
+    says = f"after {found[worse][0].passes:g} passes the test error is {both}, a difference of {signed(middle, low, high)}"
     return Finding(verdict, says, figures, picture, seeds, seconds(found))
+
+
+def bars(errors: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """A picture of test errors, one a seed."""
+    found = {}
+    for name, values in errors.items():
+        centre, (low, high) = over_seeds(values)
+        found[name] = [round(v, 3) for v in (centre, low, high)]
+    return {"kind": "bars", "y": "test error, % (mean and 95 % over seeds)", "bars": found}
 
 
 def seconds(found: Mapping[str, list[Course]]) -> float:
     return round(sum(course.seconds for courses in found.values() for course in courses), 1)
 
 
-def curves(found: Mapping[str, list[Course]], passes: float) -> dict[str, Any]:
+def curves(found: Mapping[str, list[Course]]) -> dict[str, Any]:
     """Of each rival's first seed, training (dashed in the picture) and test error along the passes."""
     series = {}
-    for key, courses in found.items():
-        last = courses[0].curve[-1][0]
-        series[f"{key}, training"] = [[passes * n / last, a] for n, a, _ in courses[0].curve]
-        series[f"{key}, test"] = [[passes * n / last, b] for n, _, b in courses[0].curve]
+    for key, (course, *_) in found.items():
+        series[f"{key}, training"] = [[course.passes * n / course.plan["steps"], a] for n, a, _ in course.curve]
+        series[f"{key}, test"] = [[course.passes * n / course.plan["steps"], b] for n, _, b in course.curve]
     return {"kind": "lines", "x": "passes", "y": "error, %", "series": series}
-
-
-def open_(says: str, figures: Mapping[str, Any], seeds: Sequence[int], took: float, picture: Mapping[str, Any] | None = None) -> Finding:
-    return Finding(OPEN, says, figures, picture, seeds, took)
