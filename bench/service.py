@@ -2,8 +2,8 @@
 
 A server answers with efficientnet_lite0 in int8 while 64 requests are always under way, for 60 seconds: pixels in place (NumPy arrays of
 `--pictures` pictures), or JPEGs, which have to be decoded. Then with three times as many clients and a budget of half a second, where
-those who are refused come again when they are told to. What it could answer at most is measured before and after, by the twin alone in
-batches of 32. Memory is the server's, after a warm-up and at the end.
+those who are refused come again when they are told to. What it could answer at most is measured right before and after each, while the server
+waits, by the twin alone in batches of 32. Memory is the server's, after a warm-up and at the end.
 Writes results/bench/service.json. Run it on an idle machine: python bench/service.py PICTURES
 """
 
@@ -16,7 +16,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import httpx
@@ -33,17 +35,23 @@ OUT = Path(__file__).parent.parent / "results" / "bench" / "service.json"
 MODEL, SIZE, BUDGET = "efficientnet_lite0", 224, 0.5
 
 
-def raw(folder: Path, seconds: float = 10.0) -> float:
-    """Pictures a second of the twin alone."""
+def alone(folder: Path) -> Callable[[], float]:
+    """Measures the pictures a second of the twin alone."""
     keep_memory()
     trained, listed = of_weights(MODEL, offline=True), open_data(folder)
     x = torch.cat([trained.preprocess(trained.place(listed.read(i))[None]) for i in range(128)])
     twin = fast(trained.net, "int8", 32, SIZE, calibration=x)
-    batch, done, begun = x[:32], 0, time.perf_counter()
-    while time.perf_counter() - begun < seconds:
-        twin(batch)
-        done += 32
-    return done / (time.perf_counter() - begun)
+    batch = x[:32]
+
+    def raw(seconds: float = 8.0) -> float:
+        done, begun = 0, time.perf_counter()
+        while time.perf_counter() - begun < seconds:
+            twin(batch)
+            done += 32
+        return done / (time.perf_counter() - begun)
+
+    raw(1.0)
+    return raw
 
 
 def requests(folder: Path, kind: str, pictures: int) -> list[bytes]:
@@ -100,7 +108,9 @@ def memory(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 / 1e6
 
 
-def served(folder: Path, kind: str, pictures: int, under_way: int, seconds: float, budget: float) -> dict[str, Any]:
+def served(
+    raw: Callable[[], float], folder: Path, kind: str, pictures: int, under_way: int, seconds: float, budget: float
+) -> dict[str, Any]:
     command = [sys.executable, "-m", "convatlas", "serve", "--port", "0", "--precision", "int8", "--calibration", str(folder)]
     with subprocess.Popen([*command, "--budget", str(budget)], stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -108,9 +118,12 @@ def served(folder: Path, kind: str, pictures: int, under_way: int, seconds: floa
             asked = requests(folder, kind, pictures)
             asyncio.run(load(where, asked[:1], pictures, 1, 1.0))  # opens the network
             asyncio.run(load(where, asked, pictures, under_way, seconds / 4))
-            before = memory(process.pid)
+            mb, bounds = [memory(process.pid)], [raw()]
             found = asyncio.run(load(where, asked, pictures, under_way, seconds))
-            found |= {"kind": kind, "pictures": pictures, "budget_s": budget, "mb": [round(before), round(memory(process.pid))]}
+            mb.append(memory(process.pid))
+            bounds.append(raw())
+            found |= {"kind": kind, "pictures": pictures, "budget_s": budget, "mb": [*map(round, mb)]}
+            found |= {"raw_images_per_s": [round(v, 1) for v in bounds], "share_of_raw": round(found["images_per_s"] / mean(bounds), 3)}
         finally:
             process.terminate()
     print(found, flush=True)
@@ -123,18 +136,15 @@ def main() -> None:
     words.add_argument("--pictures", type=int, default=16)
     words.add_argument("--seconds", type=float, default=60.0)
     given = words.parse_args()
-    before = raw(given.folder)
+    raw = alone(given.folder)
     rows = [
-        served(given.folder, "arrays", given.pictures, 64, given.seconds, 10.0),
-        served(given.folder, "jpeg", given.pictures, 64, given.seconds, 10.0),
-        served(given.folder, "arrays", given.pictures, 192, given.seconds / 2, BUDGET),
+        served(raw, given.folder, "arrays", given.pictures, 64, given.seconds, 10.0),
+        served(raw, given.folder, "jpeg", given.pictures, 64, given.seconds, 10.0),
+        served(raw, given.folder, "arrays", given.pictures, 192, given.seconds / 2, BUDGET),
     ]
-    after = raw(given.folder)
-    alone = (before + after) / 2
     text = {
         "what": "the service under load, clients on the same cores",
-        "raw_images_per_s": [round(before, 1), round(after, 1)],
-        "rows": [{**row, "share_of_raw": round(row["images_per_s"] / alone, 3)} for row in rows],
+        "rows": rows,
         "command": "python bench/service.py PICTURES",
         "environment": environment(),
     }
