@@ -1,9 +1,9 @@
 """The service under load: one process on all cores, clients on the same machine, beside the network's own throughput.
 
-A server answers with efficientnet_lite0 in int8 while 64 requests are always under way, for 60 seconds: pixels in place (NumPy arrays of
-`--pictures` pictures), or JPEGs, which have to be decoded. Then with three times as many clients and a budget of half a second, where
-those who are refused come again when they are told to. What it could answer at most is measured right before and after each, while the server
-waits, by the twin alone in batches of 32. Memory is the server's, after a warm-up and at the end.
+A server answers with efficientnet_lite0 in int8 while 64 requests are always under way, for 60 seconds: pixels in place (NumPy arrays
+of `--pictures` pictures), or JPEGs, which have to be decoded. Then with three times as many clients and a budget of half a second,
+where those who are refused come again when they are told to. What it could answer at most is measured right before and after each,
+while the server waits, by the twin alone in batches of 32. Memory is the server's, after a warm-up and at the end.
 Writes results/bench/service.json. Run it on an idle machine: python bench/service.py PICTURES
 """
 
