@@ -15,7 +15,7 @@ from .peers import OURS, SIDES
 from .turns import Ask, worker
 
 TURN = 0.5  # seconds that a turn takes at least
-NEAR = 1.25  # times the best peer of its precision: a peer that takes no longer is asked in every round
+NEAR = 1.12  # times the best peer of its precision: a peer that takes no longer is asked in every round
 ALLOWED = {"fp32": ("fp32",), "bf16": ("fp32", "bf16"), "int8": ("fp32", "bf16", "int8")}  # what each accuracy demand may use
 
 
