@@ -6,7 +6,7 @@ COPY src src
 # PyTorch's build for processors, a twentieth of the one with CUDA; TORCH_INDEX is the address that its page names.
 ARG TORCH_INDEX
 RUN python -m venv /opt/convatlas \
- && /opt/convatlas/bin/pip install --no-cache-dir ${TORCH_INDEX:+--index-url $TORCH_INDEX} torch torchvision \
+ && /opt/convatlas/bin/pip install --no-cache-dir --constraint constraints.txt ${TORCH_INDEX:+--index-url $TORCH_INDEX} torch torchvision \
  && /opt/convatlas/bin/pip install --no-cache-dir --constraint constraints.txt '.[web,fast,data,pretrained]'
 
 FROM python:3.11-slim

@@ -147,6 +147,19 @@ def test_an_error_is_told_to_all_who_asked_and_the_next_are_answered():
     asyncio.run(main())
 
 
+def test_one_that_is_closed_answers_what_was_asked_and_ends_and_may_be_asked_again():
+    async def main():
+        batcher = Batcher(lambda x: x + 1, most=4, company=0.01)
+        asked = [asyncio.ensure_future(ask(batcher, rows(1, i))) for i in range(6)]
+        await asyncio.sleep(0)
+        await asyncio.to_thread(batcher.close)
+        assert [float(answer[0, 0]) for answer in await asyncio.gather(*asked)] == [1, 2, 3, 4, 5, 6]
+        await asyncio.wait_for(batcher.task, 5)
+        assert np.array_equal(await ask(batcher, rows(2)), rows(2) + 1)
+
+    asyncio.run(main())
+
+
 def test_one_who_goes_away_is_forgotten():
     async def main():
         batcher = Batcher(lambda x: x, company=0.02)

@@ -94,6 +94,9 @@ def test_a_picture_is_tried(page):
     page.get_by_role("button", name=words(page, "Ask", "물어보기"), exact=True).click()
     page.locator("#answers canvas").wait_for()
     assert "espresso" in page.locator("#answers table").inner_text()
+    page.locator("#answers summary").click()
+    page.locator("#answers .maps button").first.click()
+    page.locator("#answers details figure canvas").wait_for()
 
 
 def test_claims_are_listed(page):
@@ -111,6 +114,7 @@ def test_a_run_is_started_followed_and_stopped(browser, tmp_path):
             again(page, lambda: page.locator(".stop").count())
             page.locator(".follow").click()
             sync_api.expect(page.locator("#curves-said")).to_contain_text("loss", timeout=60_000)
+            assert page.locator("#curves-drawn polyline").count() >= 1
             page.locator(".stop").click()
             again(page, lambda: not page.locator(".stop").count())
             assert "stopped" in page.locator("table").inner_text()
@@ -145,7 +149,7 @@ def test_what_a_screen_reader_needs_is_there(page):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_no_serious_fault(page, theme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed").Axe()
-    for path in ("/", "/network/googlenet", "/compare?name=vgg16&name=resnet50_v1_5", "/calculator", "/try", "/runs", "/claims"):
+    for path in ("/", "/network/googlenet", "/compare?names=vgg16&names=resnet50_v1_5", "/calculator", "/try", "/runs", "/claims"):
         page.goto(path)
         page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
         found = [fault for fault in axe.run(page).response["violations"] if fault["impact"] in ("serious", "critical")]

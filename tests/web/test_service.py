@@ -4,6 +4,7 @@ import base64
 import io
 import signal
 import threading
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -12,6 +13,7 @@ from fastapi.testclient import TestClient
 from serving import encoded, running
 
 from convatlas.web.app import Settings, create_app
+from convatlas.web.hosts import Hosts
 
 LITE = "efficientnet_lite0"
 
@@ -64,13 +66,32 @@ def test_embeddings_and_explanations(asked):
     assert asked.post(f"/v1/explain?model={LITE}&target=1000", files=files(data)).status_code == 422
 
 
+def test_maps_of_a_stage_and_what_one_of_them_has_seen(asked):
+    data = files(encoded())
+    first = asked.post(f"/v1/maps?model={LITE}", files=data).json()
+    assert first["stage"] == first["stages"][0]
+    found = asked.post(f"/v1/maps?model={LITE}&stage={first['stages'][-1]}", files=data).json()
+    assert found["shape"] == [1280, 7, 7]
+    assert len(found["maps"]) == 16
+    tops = [max(map(max, one["heat"])) for one in found["maps"]]
+    assert tops == sorted(tops, reverse=True)
+    path = f"/v1/explain?model={LITE}&method=deconvnet&stage={found['stage']}&map="
+    seen = asked.post(path + str(found["maps"][0]["index"]), files=data).json()
+    assert len(seen["heat"]) == 56
+    assert max(map(max, seen["heat"])) > 0
+    assert seen["probability"] is None
+    assert asked.post(path + "1280", files=data).status_code == 422
+    assert asked.post(path.replace("deconvnet", "gradcam"), files=data).status_code == 422
+    assert asked.post(f"/v1/maps?model={LITE}&stage=nowhere", files=data).status_code == 422
+
+
 def test_what_there_is_and_how_it_goes(asked):
     assert asked.get("/healthz").json() == {"status": "ok"}
     assert LITE in {row["model"] for row in asked.get("/v1/models").json()}
     assert asked.post(f"/v1/predict?model={LITE}", files=files(encoded())).status_code == 200
     assert 'convatlas_requests_total{code="200",path="/v1/predict"}' in asked.get("/metrics").text
     paths = asked.get("/openapi.json").json()["paths"]
-    assert {"/v1/predict", "/v1/embed", "/v1/explain", "/v1/models", "/healthz", "/metrics"} == set(paths)
+    assert {"/v1/predict", "/v1/embed", "/v1/explain", "/v1/maps", "/v1/models", "/healthz", "/metrics"} == set(paths)
     assert asked.post("/v1/predict?model=nothing", files=files(encoded())).status_code == 404
 
 
@@ -92,7 +113,11 @@ def test_when_it_is_busy_a_request_is_refused_unread(tmp_path, alone):
             refused = client.post(path, **nothing)
         assert refused.status_code == 429
         assert int(refused.headers["retry-after"]) >= 1
+        app.state.room.left -= 512 << 20
+        assert client.post("/v1/embed", **nothing).status_code == 429
+        app.state.room.left += 512 << 20
         assert client.post(path, **nothing).status_code == 415
+        assert app.state.room.left == 512 << 20
 
 
 def test_keys(tmp_path):
@@ -107,6 +132,35 @@ def test_keys(tmp_path):
         assert client.get("/v1/models", headers={"authorization": "Bearer wrong"}).status_code == 401
         assert client.get("/v1/models", headers={"authorization": f"Bearer {key}"}).status_code == 200
         assert client.get("/healthz").status_code == 200
+        assert client.post("/runs?recipe=lenet5-mnist", headers={"X-Requested-With": "convatlas"}).status_code == 405  # nobody trains here
+
+
+def test_a_file_of_keys_that_holds_none_does_not_let_everybody_in(convatlas, tmp_path):
+    for text in ("", "not a hash\n"):
+        (tmp_path / "keys").write_text(text)
+        done = convatlas("serve", "--keys", tmp_path / "keys", "--port", "0")
+        assert done.returncode == 2
+        assert "has to hold sha256 hashes" in done.stderr
+
+
+def test_the_network_that_was_not_used_for_longest_makes_room():
+    hosts = Hosts(Path("nowhere"))
+    hosts.open.update(dict.fromkeys("abc"))
+    hosts.used("a")
+    assert list(hosts.open) == ["b", "c", "a"]
+    assert hosts.used("d") is None
+
+
+def test_what_fails_is_counted(tmp_path):
+    app = create_app(Settings(runs=tmp_path))
+
+    @app.get("/v1/models/broken")
+    def broken():
+        raise ZeroDivisionError
+
+    with TestClient(app, raise_server_exceptions=False) as client:
+        assert client.get("/v1/models/broken").status_code == 500
+        assert 'convatlas_requests_total{code="500",path="other"} 1.0' in client.get("/metrics").text
 
 
 def test_a_server_that_is_told_to_end_answers_what_it_has_accepted(tmp_path):

@@ -8,7 +8,7 @@ from convatlas.web.words import IDEAS, LANGUAGES, WORDS, say
 
 def test_the_files_hold_together(tmp_path):
     names = ["lenet5", "alexnet", "googlenet"]
-    made = list(write(tmp_path, names))
+    made = list(write(tmp_path, names=names))
     assert len(made) == 2 * (4 + len(names))
     missing = set()
     for name in made:

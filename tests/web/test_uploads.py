@@ -2,6 +2,7 @@
 
 import io
 import random
+import socket
 import struct
 import zlib
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 from serving import encoded, running
 
-from convatlas.web.uploads import BODY, PICTURES, kind_of
+from convatlas.web.uploads import BODY, PATIENCE, PICTURES, kind_of
 
 ALLOWED = {200, 400, 404, 408, 413, 415, 422, 429}
 
@@ -47,6 +48,11 @@ def npy(array):
     file = io.BytesIO()
     np.save(file, array, allow_pickle=True)
     return file.getvalue()
+
+
+def headed(header):
+    """NumPy's format with this for a header."""
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header) + 1) + header.encode() + b"\n"
 
 
 def test_first_bytes_say_what_it_is():
@@ -93,6 +99,11 @@ def test_two_hundred_broken_pictures(tmp_path):
         ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 400),
         ({"content": b"x", "headers": {"content-type": "text/html"}}, 415),
         ({"content": b"\x93NUMPY", "headers": {"content-type": "application/x-npy"}}, 400),
+        ({"content": headed("{'descr': ("), "headers": {"content-type": "application/x-npy"}}, 400),
+        (
+            {"content": headed("{'descr': (), 'fortran_order': False, 'shape': ()}"), "headers": {"content-type": "application/x-npy"}},
+            400,
+        ),
         ({"content": npy(np.zeros((2, 3))), "headers": {"content-type": "application/x-npy"}}, 422),
         ({"content": npy(np.zeros((1, 9, 9, 1), np.uint8)), "headers": {"content-type": "application/x-npy"}}, 422),
         ({"content": npy(np.array([{}], object)), "headers": {"content-type": "application/x-npy"}}, 400),
@@ -106,6 +117,14 @@ def test_each_wrong_is_told_what_it_is(asked, what, code):
     answer = asked.post("/v1/predict?model=efficientnet_lite0", **what)
     assert answer.status_code == code, answer.text
     assert answer.json()["detail"]
+
+
+@pytest.mark.slow
+def test_a_client_that_is_slow_is_told_so(tmp_path):
+    with running(tmp_path, "serve") as (where, _), socket.create_connection(where.removeprefix("http://").split(":")) as slow:
+        slow.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 1000\r\n\r\nabc")
+        slow.settimeout(2 * PATIENCE)
+        assert slow.recv(100).startswith(b"HTTP/1.1 408")
 
 
 def test_a_model_is_a_text(asked):

@@ -30,7 +30,8 @@ def page(
     Parameters
     ----------
     runs
-        The folder of runs: they are listed and followed, and those that are finished answer on the page Try.
+        The folder of runs: they are listed and followed, and those that are finished answer on the page Try. Trainings can be started
+        from the page as long as only this machine can see it.
     results
         What `convatlas claims --out` wrote, for the verdicts on the page Claims.
     static
@@ -39,9 +40,9 @@ def page(
         Open a browser.
     """
     if static is not None:
-        still(static, json)
+        still(static, results, json)
         return
-    listen(host, port, open_, json, runs=runs, results=results)
+    listen(host, port, open_, json, runs=runs, results=results, starts=host in ("127.0.0.1", "localhost", "::1"))
 
 
 def serve(
@@ -59,7 +60,7 @@ def serve(
     replicas: int = 1,
     json: Json = False,
 ) -> None:
-    """Networks that answer over HTTP: POST /v1/predict, /v1/embed, /v1/explain (the extra `web`). What there is: GET /openapi.json.
+    """Networks that answer over HTTP: POST /v1/predict, embed, explain and maps (the extra `web`). What there is: GET /openapi.json.
 
     Parameters
     ----------
@@ -117,11 +118,11 @@ def listen(host: str, port: int, browse: bool, json: bool, **settings: object) -
     try:
         import uvicorn
 
-        from ..web.app import Settings, create_app
+        from ..web.app import Settings, create_app, names_of
+        from ..web.patience import Patient
     except ImportError as error:
         raise Mistake(f"{error.name} is not installed; get the extra: pip install 'convatlas[web]'.") from error
-    names = ["127.0.0.1", "localhost", "[::1]", *([] if host in ("127.0.0.1", "0.0.0.0", "::") else [host])]  # noqa: S104
-    app = create_app(Settings(**settings, names=["*"] if host in ("0.0.0.0", "::") else names))  # noqa: S104 # pyright: ignore[reportArgumentType]
+    app = create_app(Settings(**settings, names=names_of(host)))  # pyright: ignore[reportArgumentType]
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as bound:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -136,13 +137,13 @@ def listen(host: str, port: int, browse: bool, json: bool, **settings: object) -
             import webbrowser
 
             webbrowser.open(where)
-        config = uvicorn.Config(
-            app, log_level="warning", timeout_graceful_shutdown=30, timeout_keep_alive=10, h11_max_incomplete_event_size=1 << 16
-        )
-        uvicorn.Server(config).run(sockets=[bound])
+        config = uvicorn.Config(app, http=Patient, log_level="warning", timeout_graceful_shutdown=30, timeout_keep_alive=10)
+        server = uvicorn.Server(config)
+        app.state.ending = lambda: server.should_exit
+        server.run(sockets=[bound])
 
 
-def still(folder: Path, json: bool) -> None:
+def still(folder: Path, results: Path | None, json: bool) -> None:
     from rich.console import Console
     from rich.progress import track
 
@@ -154,7 +155,9 @@ def still(folder: Path, json: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
     total = 2 * (len(facts.networks()) + 4)
-    count = sum(1 for _ in track(write(folder), "writing", total=total, console=console, transient=True, disable=not console.is_terminal))
+    count = sum(
+        1 for _ in track(write(folder, results), "writing", total=total, console=console, transient=True, disable=not console.is_terminal)
+    )
     if json:
         print_json({"folder": str(folder), "pages": count})
     else:

@@ -65,8 +65,12 @@ def measure(model: str, batch: int, sides: Sequence[str], rounds: int, threads: 
         for n in range(1, rounds):
             yield f"{model}, batch {batch}: round {n + 1} of {rounds}"
             left = left[::-1]
-            for side in left:
-                took[side].append(asked[side](turns[side]))
+            for side in list(left):
+                try:
+                    took[side].append(asked[side](turns[side]))
+                except RuntimeError as error:
+                    rows[side]["error"] = str(error)
+                    left.remove(side)
     is_, middles = cost(model, batch), {side: [median(turn) for turn in times] for side, times in took.items()}
     for side, times in took.items():
         all_, middle = sorted(t for turn in times for t in turn), median(middles[side])

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from typing import Any
 
@@ -56,4 +56,5 @@ def worker(*words: str) -> Iterator[Ask]:
         try:
             yield ask
         finally:
-            process.stdin.close()  # pyright: ignore[reportOptionalMemberAccess]: which ends it
+            with suppress(BrokenPipeError):  # it has ended by itself
+                process.stdin.close()  # pyright: ignore[reportOptionalMemberAccess]: which ends it

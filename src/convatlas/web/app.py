@@ -15,6 +15,7 @@ from .batcher import Full
 from .hosts import Hosts
 from .pages import pages
 from .service import Keys, Measures, measured, service
+from .uploads import Room
 
 HERE = Path(__file__).parent
 HEADERS = {
@@ -38,13 +39,22 @@ class Settings:
     calibration: Path | None = None
     keys: Path | None = None
     results: Path | None = None  # where convatlas claims --out wrote
-    names: list[str] = field(default_factory=lambda: ["127.0.0.1", "localhost", "[::1]", "testserver"])
+    starts: bool = False  # whether the page Runs may start trainings and stop them
+    names: list[str] = field(default_factory=lambda: [*names_of("127.0.0.1"), "testserver"])
+
+
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104
+
+
+def names_of(host: str) -> list[str]:
+    """By which names a server that listens there may be called."""
+    return ["*"] if host in EVERYWHERE else ["127.0.0.1", "localhost", "[::1]", host]
 
 
 def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="convatlas", description="Networks as published, answering.", docs_url=None, redoc_url=None)
     hosts, measures = Hosts(settings.runs, settings.precision, settings.budget, settings.tried, settings.calibration), Measures()
-    app.state.hosts = hosts
+    app.state.hosts, app.state.room, app.state.ending = hosts, Room(), lambda: False
 
     @app.middleware("http")
     async def careful(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -61,8 +71,8 @@ def create_app(settings: Settings) -> FastAPI:
     async def refused(_: Request, error: Full) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, 429, {"Retry-After": str(max(1, round(error.seconds)))})
 
-    app.include_router(service(hosts, Keys(settings.keys), measures))
-    app.include_router(pages(settings.runs, settings.results, hosts))
+    app.include_router(service(hosts, Keys(settings.keys), measures, app.state.room))
+    app.include_router(pages(settings.runs, settings.results, hosts, settings.starts, lambda: app.state.ending()))  # noqa: PLW0108 (set later)
     app.mount("/static", StaticFiles(directory=HERE / "static"), "static")
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.names)
     app.add_exception_handler(HTTPException, told)  # pyright: ignore[reportArgumentType]

@@ -35,7 +35,7 @@ class Batcher:
 
     def __init__(self, answer: Callable[[Array], Array], most: int = 32, company: float = 0.004, budget: float = 1.0):
         self.answer, self.most, self.company, self.budget = answer, most, company, budget
-        self.queue: asyncio.Queue[Question] = asyncio.Queue()
+        self.queue: asyncio.Queue[Question | None] = asyncio.Queue()  # None: nobody will ask any more
         self.waiting, self.pace = 0, 0.0  # pictures not answered yet; seconds for one, 0 as long as nobody knows
         self.usual = 1.0  # pictures of a question, lately
         self.began = self.left = 0.0  # when the first of those that wait came, and when a batch last left
@@ -67,15 +67,21 @@ class Batcher:
 
     async def ask(self, x: Array) -> Array:
         """The answers to x (N, ...), N at least 1, for which there is `room`. Raises what `answer` raises."""
-        self.task = self.task or asyncio.get_running_loop().create_task(self.work())
+        if self.task is None or self.task.done():
+            self.task = asyncio.get_running_loop().create_task(self.work())
         told: asyncio.Future[Array] = asyncio.get_running_loop().create_future()
         self.usual += 0.1 * (len(x) - self.usual)
         self.queue.put_nowait((x, told))
         return await told
 
+    def close(self) -> None:
+        """Nothing is kept once all that was asked is answered. From any thread; whoever asks all the same is answered, too."""
+        if self.task is not None:
+            self.task.get_loop().call_soon_threadsafe(self.queue.put_nowait, None)
+
     async def work(self) -> None:
-        loop, coming = asyncio.get_running_loop(), None
-        while True:
+        loop, coming, closed = asyncio.get_running_loop(), None, False
+        while not closed or not self.queue.empty():
             await self.places.acquire()
             group, count, until = [], 0, None
             while count < self.most:
@@ -86,9 +92,14 @@ class Batcher:
                     break
                 await asyncio.wait({coming, *(self.batches if late else ())}, timeout=None if late else left, return_when="FIRST_COMPLETED")
                 if coming.done():
-                    group.append(coming.result())
-                    count, coming = count + len(group[-1][0]), None
-                    until = until or loop.time() + self.company
+                    question, coming = coming.result(), None
+                    if closed := question is None:
+                        break
+                    group.append(question)
+                    count, until = count + len(question[0]), until or loop.time() + self.company
+            if not group:
+                self.places.release()
+                continue
             batch = loop.create_task(self.together(group, count))
             self.batches.add(batch)
             batch.add_done_callback(self.batches.discard)

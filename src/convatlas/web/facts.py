@@ -129,6 +129,12 @@ def claims() -> list[dict[str, Any]]:
     return [{"claim": name, "sentence": claim(name).sentence, "place": claim(name).place, "trained": claim(name).trained} for name in NAMES]
 
 
+def of_paper(row: dict[str, Any], family: str) -> bool:
+    """Whether a claim is made in the paper of a family: its place begins with the first author, and has the year."""
+    about = paper(family)
+    return row["place"].startswith(about["authors"][0].split()[-1]) and f" {about['year']}, " in row["place"]
+
+
 SAMPLES = ("chelsea", "astronaut", "coffee", "rocket")
 
 

@@ -91,17 +91,22 @@ class Hosts:
                 found[folder.name] = {"model": folder.name, "run": True}
         return found
 
+    def used(self, name: str) -> Host | None:
+        """The network of this name if it is open: of those, the one that was not used for longest makes room for another."""
+        try:
+            self.open.move_to_end(name)
+            return self.open[name]
+        except KeyError:
+            return None
+
     def get(self, name: str | None) -> Host:
         """The network of this name, by default the first there is. Raises HTTPException 404. Takes seconds where it is not open yet."""
-        name = name or None
-        if name in self.open:
-            with self.lock:
-                self.open.move_to_end(name)
-                return self.open[name]
+        if name and (host := self.used(name)):
+            return host
         known = self.available()
         if not known:
             raise HTTPException(404, "no network has weights on this machine: see convatlas weights.")
-        if name is None:
+        if not name:
             name = self.first = "efficientnet_lite0" if "efficientnet_lite0" in known else next(iter(known))
         if name not in known:
             raise HTTPException(404, f"no network {name!r} here; there are: {', '.join(known)}.")
@@ -109,7 +114,7 @@ class Hosts:
             if name not in self.open:
                 self.open[name] = self.made(name, known[name])
                 while len(self.open) > OPEN:
-                    self.open.popitem(last=False)
+                    self.open.popitem(last=False)[1].batcher.close()
             return self.open[name]
 
     def made(self, name: str, what: dict[str, Any]) -> Host:

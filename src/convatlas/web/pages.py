@@ -20,6 +20,9 @@ from .words import IDEAS, LANGUAGES, say
 
 COOKIE = "language"
 MANY = 12  # networks in a comparison
+AT_A_TIME = 1  # trainings that the page has started
+# What was drawn or written by others of our programs, looked at by itself: it may have its own colours, and do nothing.
+ALONE = {"Content-Security-Policy": "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"}
 Language = Annotated[str | None, Query(max_length=5)]
 Names = Annotated[list[str] | None, Query(max_length=MANY)]
 Recipe = Annotated[str, Query(max_length=100)]
@@ -48,8 +51,8 @@ def short(value: float) -> str:
 class Site:
     """Renders pages. `link` turns a page's path into an address: the same on a server, a file's name in the static form."""
 
-    def __init__(self, link: Callable[[str], str] = lambda path: path, served: bool = True):
-        self.templates, self.link, self.served = environment(), link, served
+    def __init__(self, results: Path | None = None, link: Callable[[str], str] = lambda path: path, served: bool = True):
+        self.templates, self.results, self.link, self.served = environment(), results, link, served
 
     def page(self, template: str, language: str, path: str, **what: Any) -> str:
         def t(key: str) -> str:
@@ -74,6 +77,7 @@ class Site:
         return self.page(
             "network.html", language, f"/network/{name}", row=row, paper=facts.paper(row["family"]), variants=variants,
             found=facts.layers(name, size), figures=facts.figures(name), recipes=facts.recipes(name),
+            claims=[claim for claim in facts.tried(self.results) if facts.of_paper(claim, row["family"])],
         )  # fmt: skip
 
     def compare(self, language: str, names: list[str]) -> str:
@@ -131,9 +135,10 @@ def spoken(request: Request, asked: str | None) -> str:
     return "ko" if request.headers.get("accept-language", "").lower().startswith("ko") else "en"
 
 
-def pages(runs: Path, results: Path | None, hosts: Hosts) -> APIRouter:
-    router, site = APIRouter(include_in_schema=False), Site()
-    still, live = Pages(site, results, hosts), Live(site, runs)
+def pages(runs: Path, results: Path | None, hosts: Hosts, starts: bool = False, ending: Callable[[], bool] = lambda: False) -> APIRouter:
+    """Trainings can be started and stopped by whoever can ask, if `starts`; what is followed ends when the server does: `ending`."""
+    router, site = APIRouter(include_in_schema=False), Site(results)
+    still, live = Pages(site, hosts), Live(site, runs, starts, ending)
     for path, answer in {
         "/": still.timeline,
         "/network/{name}": still.network,
@@ -149,8 +154,9 @@ def pages(runs: Path, results: Path | None, hosts: Hosts) -> APIRouter:
         "/runs/{name}/events": live.events,
     }.items():
         router.add_api_route(path, answer, response_model=None)
-    router.add_api_route("/runs", live.start, methods=["POST"])
-    router.add_api_route("/runs/{name}/stop", live.stop, methods=["POST"])
+    if starts:
+        router.add_api_route("/runs", live.start, methods=["POST"])
+        router.add_api_route("/runs/{name}/stop", live.stop, methods=["POST"])
     return router
 
 
@@ -163,8 +169,8 @@ def html(text: str, language: str) -> HTMLResponse:
 class Pages:
     """Those that do not change while the server runs."""
 
-    def __init__(self, site: Site, results: Path | None, hosts: Hosts):
-        self.site, self.results, self.hosts = site, results, hosts
+    def __init__(self, site: Site, hosts: Hosts):
+        self.site, self.hosts = site, hosts
 
     def timeline(self, request: Request, lang: Language = None) -> Response:
         language = spoken(request, lang)
@@ -179,7 +185,7 @@ class Pages:
     def drawing(self, name: str) -> Response:
         if name not in facts.networks():
             raise HTTPException(404, "no such network.")
-        return Response(facts.drawing(name), media_type="image/svg+xml")
+        return Response(facts.drawing(name), media_type="image/svg+xml", headers=ALONE)
 
     def layers(self, name: str, size: int | None = None) -> dict[str, Any]:
         if name not in facts.networks():
@@ -200,20 +206,20 @@ class Pages:
 
     def claims(self, request: Request, lang: Language = None) -> Response:
         language = spoken(request, lang)
-        return html(self.site.plain("claims.html", language, "/claims", rows=facts.tried(self.results)), language)
+        return html(self.site.plain("claims.html", language, "/claims", rows=facts.tried(self.site.results)), language)
 
     def picture(self, name: str) -> Response:
-        known = {row["claim"]: row for row in facts.tried(self.results)}
+        known = {row["claim"]: row for row in facts.tried(self.site.results)}
         if name not in known or not known[name].get("file"):
             raise HTTPException(404, "no such picture.")
-        return FileResponse(known[name]["file"], media_type="image/svg+xml")
+        return FileResponse(known[name]["file"], media_type="image/svg+xml", headers=ALONE)
 
 
 class Live:
     """Runs: where they stand, their curves as they grow, starting, stopping. What a request names is looked up, never joined to a path."""
 
-    def __init__(self, site: Site, runs: Path):
-        self.site, self.runs = site, runs
+    def __init__(self, site: Site, runs: Path, starts: bool, ending: Callable[[], bool]):
+        self.site, self.runs, self.starts, self.ending = site, runs, starts, ending
         self.started: dict[str, subprocess.Popen[bytes]] = {}
 
     def standings(self) -> dict[str, Any]:
@@ -228,24 +234,31 @@ class Live:
 
     def all(self, request: Request, lang: Language = None) -> Response:
         language, known = spoken(request, lang), list(self.standings().values())
-        return html(self.site.plain("runs.html", language, "/runs", runs=known, recipes=STARTABLE), language)
+        mine = self.going()
+        return html(
+            self.site.plain("runs.html", language, "/runs", runs=known, recipes=STARTABLE if self.starts else (), mine=mine), language
+        )
+
+    def going(self) -> list[str]:
+        """The trainings that were started here and have not ended."""
+        return [name for name, process in self.started.items() if process.poll() is None]
 
     def report(self, name: str) -> Response:
         file = self.folder(name) / "report.html"
         if not file.exists():
             raise HTTPException(404, "no report yet.")
-        return FileResponse(
-            file, headers={"Content-Security-Policy": "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"}
-        )
+        return FileResponse(file, headers=ALONE)
 
     async def events(self, name: str) -> Response:
-        return StreamingResponse(lines_of(await run_in_threadpool(self.folder, name)), media_type="text/event-stream")
+        return StreamingResponse(lines_of(await run_in_threadpool(self.folder, name), self.ending), media_type="text/event-stream")
 
     def start(self, request: Request, recipe: Recipe, seed: Seed = 0) -> dict[str, str]:
         ours(request)
         if recipe not in STARTABLE:
             raise HTTPException(422, "no such recipe.")
-        name = f"{recipe}-seed{seed}"
+        name, going = f"{recipe}-seed{seed}", self.going()
+        if len(going) >= AT_A_TIME:
+            raise HTTPException(429, f"{', '.join(going)} is still going on.", {"Retry-After": "60"})
         if name in self.standings():
             raise HTTPException(422, f"{name} is there already.")
         command = [sys.executable, "-m", "convatlas", "train", recipe, "--seed", str(seed), "--out", str(self.runs / name)]
@@ -254,7 +267,7 @@ class Live:
 
     def stop(self, request: Request, name: str) -> dict[str, str]:
         ours(request)
-        if name not in self.started or self.started[name].poll() is not None:
+        if name not in self.going():
             raise HTTPException(404, "no such run was started here, or it has ended.")
         self.started[name].send_signal(signal.SIGINT)  # as Ctrl-C: it ends with a checkpoint
         return {"run": name}
@@ -266,11 +279,13 @@ def ours(request: Request) -> None:
         raise HTTPException(422, "X-Requested-With: convatlas is missing.")
 
 
-async def lines_of(folder: Path) -> AsyncIterator[str]:
-    """The log as server-sent events: what is there, and each line that comes, until the run is finished."""
+async def lines_of(folder: Path, ending: Callable[[], bool]) -> AsyncIterator[str]:
+    """The log as server-sent events: what is there, and each line that comes, until nobody trains the run any more."""
+    from ..compare import trained_now
+
     at = 0
-    while True:
-        finished = (folder / "result.json").exists()
+    while not ending():
+        finished = (folder / "result.json").exists() or not await run_in_threadpool(trained_now, folder)
         text = await run_in_threadpool(written, folder / "log.jsonl", at)
         at += len(text)
         for line in text.decode().splitlines():

@@ -17,7 +17,7 @@ def name_of(path: str, language: str) -> str:
     return f"{'' if language == 'en' else language + '-'}{stem}.html"
 
 
-def linked(language: str) -> "Site":
+def linked(language: str, results: Path | None) -> "Site":
     other = LANGUAGES[1 - LANGUAGES.index(language)]
 
     def link(path: str) -> str:
@@ -25,27 +25,36 @@ def linked(language: str) -> "Site":
             return name_of(path.removeprefix("other:"), other)
         if path.startswith("/static/"):
             return path.lstrip("/")
+        if path.startswith("/claims/"):
+            return f"drawings/claim-{path.removeprefix('/claims/')}"
         if path.endswith(".svg"):
             return f"drawings/{path.split('/')[2]}.svg"
         return name_of(path, language)
 
-    return Site(link, served=False)
+    return Site(results, link, served=False)
 
 
-def write(folder: Path, names: list[str] | None = None) -> Iterator[str]:
-    """Writes every page in both languages into `folder`, new or empty; of networks these, by default all. Yields each as it is written."""
+def write(folder: Path, results: Path | None = None, names: list[str] | None = None) -> Iterator[str]:
+    """Writes every page in both languages into `folder`, new or empty; of networks these, by default all. Yields each as it is written.
+
+    `results` is where convatlas claims --out wrote, for verdicts and their pictures.
+    """
     shutil.copytree(HERE / "static", folder / "static", dirs_exist_ok=True)
     (folder / "drawings").mkdir(exist_ok=True)
     chosen = names or list(facts.networks())
     for name in chosen:
         (folder / "drawings" / f"{name}.svg").write_bytes(facts.drawing(name))
+    claims = facts.tried(results)
+    for row in claims:
+        if row["file"]:
+            shutil.copy(row["file"], folder / "drawings" / f"claim-{row['claim']}.svg")
     for language in LANGUAGES:
-        site = linked(language)
+        site = linked(language, results)
         pages = {"/": site.timeline, "/compare": lambda language, site=site: site.compare(language, [])}
         for path, make in pages.items():
             yield written(folder, path, language, make(language))
         for path, template in (("/calculator", "calculator.html"), ("/claims", "claims.html")):
-            rows = {"rows": facts.tried(None)} if path == "/claims" else {}
+            rows = {"rows": claims} if path == "/claims" else {}
             yield written(folder, path, language, site.plain(template, language, path, **rows))
         for name in chosen:
             yield written(folder, f"/network/{name}", language, site.network(language, name, None))

@@ -18,10 +18,12 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from ..mistake import Mistake
 from ..pixels import pixels
+from .batcher import Full
 
 BODY = 32 << 20  # bytes of a request
 PIXELS = 50_000_000  # of a picture
 PICTURES = 64  # in a request
+HELD = 512 << 20  # bytes of all requests that are being read or answered
 PATIENCE = 20.0  # seconds in which a request must have come
 
 MAGIC = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"), (b"GIF8", "GIF"), (b"BM", "BMP"), (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"))
@@ -39,6 +41,24 @@ class Asked:
 
     pictures: list[bytes] | NDArray[np.uint8]
     fields: dict[str, Any]
+
+
+class Room:
+    """Memory for what requests bring, from before they are read until they are answered. Raises Full where there is none."""
+
+    def __init__(self, most: int = HELD):
+        self.left = most
+
+    async def __call__(self, request: Request) -> AsyncGenerator[None, None]:
+        length = request.headers.get("content-length", "")
+        bytes_ = min(int(length), BODY) if length.isdecimal() else BODY
+        if bytes_ > self.left:
+            raise Full(1.0)
+        self.left -= bytes_
+        try:
+            yield
+        finally:
+            self.left += bytes_
 
 
 async def body_of(request: Request) -> bytes:
@@ -98,7 +118,7 @@ def array(body: bytes) -> NDArray[np.uint8]:
     """NumPy's own format: uint8 (N, H, W, channels), for clients that have decoded their pictures."""
     try:
         found = np.lib.format.read_array(BytesIO(body), allow_pickle=False, max_header_size=1000)
-    except (ValueError, EOFError, OSError, MemoryError, OverflowError, SyntaxError, TypeError) as error:
+    except Exception as error:  # as with pictures: a header can fail in many ways
         raise HTTPException(400, f"the body is no NumPy array: {error}.") from error
     if found.dtype != np.uint8 or found.ndim != 4 or found.shape[3] not in (1, 3) or not found.size:
         raise HTTPException(422, f"an array is uint8 (N, H, W, channels), not {found.dtype} {found.shape}.")

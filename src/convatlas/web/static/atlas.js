@@ -2,6 +2,10 @@
 const one = (query) => document.querySelector(query);
 const all = (query) => [...document.querySelectorAll(query)];
 const counted = (n) => Math.round(n).toLocaleString("en-US");
+const short = (n) => { // 1,582,671,872 as 1.58 G
+  const [unit, name] = [[1e9, " G"], [1e6, " M"], [1e3, " k"]].find(([unit]) => n >= unit) ?? [1, ""];
+  return `${Number((n / unit).toPrecision(3))}${name}`;
+};
 
 // Dark or light: as the system says, until somebody says otherwise.
 const kept = localStorage.getItem("theme");
@@ -51,6 +55,13 @@ if (slider) {
       rows[i].dataset.field = layer.field;
       [layer.name, layer.kind, layer.shape.join(" x "), counted(layer.parameters), counted(layer.macs), layer.field, layer.jump]
         .forEach((text, n) => { rows[i].cells[n].textContent = text; });
+    });
+    all("#stages summary").forEach((summary, i) => {
+      const stage = found.stages[i], [shape, macs, parameters] = summary.querySelectorAll(".quiet, .n");
+      shape.textContent = stage.shape.join(" x ");
+      macs.textContent = `${short(stage.macs)} MAC`;
+      parameters.textContent = short(stage.parameters);
+      summary.querySelector(".fill").className = `fill w${Math.round((100 * stage.macs) / (found.macs || 1))}`;
     });
   });
 }
@@ -129,7 +140,7 @@ if (tried) {
         card.append(table(said.answers[0].predictions, place.dataset.probability));
         const method = one("#method").value;
         const seen = await sent(`/v1/explain?model=${encodeURIComponent(model)}&method=${encodeURIComponent(method)}`, picture);
-        card.append(await overlay(picture, seen, place.dataset.look));
+        card.append(await overlay(picture, seen, place.dataset.look), maps(picture, model, place.dataset));
       } catch (error) {
         card.append(Object.assign(document.createElement("p"), { textContent: error.message, role: "alert" }));
       }
@@ -149,60 +160,113 @@ if (tried) {
     }
     return found;
   }
-  async function overlay(blob, seen, label) {
-    const image = await createImageBitmap(blob), side = Math.min(image.width, image.height), canvas = document.createElement("canvas");
-    canvas.width = canvas.height = 256;
-    canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", `${label}: ${seen.method}, ${seen.label}`);
-    const draw = canvas.getContext("2d"), rows = seen.heat.length, columns = seen.heat[0].length;
-    draw.filter = "grayscale(1)";
-    draw.drawImage(image, (image.width - side) / 2, (image.height - side) / 2, side, side, 0, 0, 256, 256);
+  function maps(blob, model, words) {
+    const folded = document.createElement("details"), choice = document.createElement("select"), grid = document.createElement("div");
+    folded.append(Object.assign(document.createElement("summary"), { textContent: words.maps }), choice, grid);
+    choice.setAttribute("aria-label", words.stage);
+    grid.className = "maps";
+    async function show(stage) {
+      try {
+        const found = await sent(`/v1/maps?model=${encodeURIComponent(model)}${stage ? `&stage=${encodeURIComponent(stage)}` : ""}`, blob);
+        if (!choice.options.length) for (const name of found.stages) choice.add(new Option(name));
+        choice.value = found.stage;
+        grid.replaceChildren(...found.maps.map((map) => {
+          const button = Object.assign(document.createElement("button"), { type: "button" }), label = `${found.stage}, ${map.index}`;
+          button.append(Object.assign(heat(map.heat, 64), { ariaLabel: label }), String(map.index));
+          button.addEventListener("click", () => projected(found.stage, map.index));
+          return button;
+        }));
+      } catch (error) { wrong(error); }
+    }
+    async function projected(stage, map) {
+      const where = `/v1/explain?model=${encodeURIComponent(model)}&method=deconvnet&stage=${encodeURIComponent(stage)}&map=${map}`;
+      try {
+        folded.querySelector("figure")?.remove();
+        folded.append(await overlay(blob, await sent(where, blob), words.look));
+      } catch (error) { wrong(error); }
+    }
+    const wrong = (error) => folded.append(Object.assign(document.createElement("p"), { textContent: error.message, role: "alert" }));
+    folded.addEventListener("toggle", () => { if (folded.open && !choice.options.length) show(""); });
+    choice.addEventListener("change", () => show(choice.value));
+    return folded;
+  }
+  function heat(values, side) {
+    const rows = values.length, columns = values[0].length, flat = values.flat(), top = Math.max(...flat, 1e-12);
     const small = Object.assign(document.createElement("canvas"), { width: columns, height: rows }), brush = small.getContext("2d");
-    const pixels = brush.createImageData(columns, rows), values = seen.heat.flat(), top = Math.max(...values, 1e-12);
-    values.forEach((value, i) => {
+    const pixels = brush.createImageData(columns, rows);
+    flat.forEach((value, i) => {
       const share = Math.max(0, value / top);
       pixels.data.set([255 * Math.min(1, 0.3 + share), 210 * share * share, 60 * (1 - share), 200 * Math.min(1, share + 0.1)], 4 * i);
     });
     brush.putImageData(pixels, 0, 0);
+    const large = Object.assign(document.createElement("canvas"), { width: side, height: side });
+    large.setAttribute("role", "img");
+    large.getContext("2d").drawImage(small, 0, 0, side, side);
+    return large;
+  }
+  async function overlay(blob, seen, label) {
+    const image = await createImageBitmap(blob), side = seen.part * Math.min(image.width, image.height), canvas = document.createElement("canvas");
+    canvas.width = canvas.height = 256;
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", `${label}: ${seen.method}, ${seen.label}`);
+    const draw = canvas.getContext("2d");
+    draw.filter = "grayscale(1)";
+    draw.drawImage(image, (image.width - side) / 2, (image.height - side) / 2, side, side, 0, 0, 256, 256);
     draw.filter = "none";
-    draw.drawImage(small, 0, 0, 256, 256);
+    draw.drawImage(heat(seen.heat, 256), 0, 0);
     const figure = document.createElement("figure");
-    figure.append(canvas, Object.assign(document.createElement("figcaption"), { textContent: `${label}: ${seen.method}, ${seen.label} ${(100 * seen.probability).toFixed(1)} %` }));
+    figure.append(canvas, Object.assign(document.createElement("figcaption"), { textContent: `${label}: ${seen.method}, ${seen.label}${seen.probability === null ? "" : ` ${(100 * seen.probability).toFixed(1)} %`}` }));
     return figure;
   }
 }
 
-// Runs: curves that grow, starting and stopping.
-let source = null;
-function follow(run) {
-  const place = one("#curves"), points = { loss: [], test_error: [] };
-  if (source) source.close();
-  place.hidden = false;
-  one("#curves-title").textContent = run;
-  source = new EventSource(`/runs/${encodeURIComponent(run)}/events`);
+// Runs: curves that grow, any number beside one another; starting and stopping.
+const followed = new Map(), COLOURS = 6;
+function follow(button) {
+  const run = button.dataset.run, before = followed.get(run);
+  button.setAttribute("aria-pressed", before ? "false" : "true");
+  if (before) {
+    before.source.close();
+    followed.delete(run);
+    return drawn();
+  }
+  const used = [...followed.values()].map(({ colour }) => colour), free = [...Array(COLOURS).keys()].find((n) => !used.includes(n));
+  const held = { points: { loss: [], test_error: [] }, colour: free ?? 0, source: new EventSource(`/runs/${encodeURIComponent(run)}/events`) };
+  followed.set(run, held);
   let waiting = false;
-  source.onmessage = (event) => {
+  held.source.onopen = () => { for (const key of Object.keys(held.points)) held.points[key] = []; };
+  held.source.onmessage = (event) => {
     const line = JSON.parse(event.data);
-    for (const key of Object.keys(points)) if (key in line) points[key].push([line.step, line[key]]);
-    if (!waiting) { waiting = true; requestAnimationFrame(() => { waiting = false; drawn(run, points, place.dataset); }); }
+    for (const key of Object.keys(held.points)) if (key in line) held.points[key].push([line.step, line[key]]);
+    if (!waiting) { waiting = true; requestAnimationFrame(() => { waiting = false; drawn(); }); }
   };
-  source.addEventListener("end", () => source.close());
+  held.source.addEventListener("end", () => held.source.close());
 }
-function drawn(run, points, word) {
-  const most = Math.max(1, ...Object.values(points).flat().map(([step]) => step)), lines = [], said = [run];
-  for (const [key, style, label] of [["loss", "curve second", word.loss], ["test_error", "curve", word.error]]) {
-    if (!points[key].length) continue;
-    const top = Math.max(...points[key].map(([, value]) => value), 1e-9);
-    const line = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
-    line.setAttribute("class", style);
-    line.setAttribute("points", points[key].map(([step, value]) => `${(30 + 670 * step / most).toFixed(1)},${(280 - 260 * value / top).toFixed(1)}`).join(" "));
-    lines.push(line);
-    said.push(`${label} ${points[key].at(-1)[1].toFixed(3)}`);
+function drawn() {
+  const place = one("#curves"), shown = [...followed.values()], lines = [], said = [];
+  place.hidden = !shown.length;
+  one("#curves-title").textContent = [...followed.keys()].join(", ");
+  const every = (key, n) => shown.flatMap(({ points }) => points[key].map((point) => point[n]));
+  const most = Math.max(1, ...every("loss", 0), ...every("test_error", 0));
+  const tops = { loss: Math.max(1e-9, ...every("loss", 1)), test_error: Math.max(1e-9, ...every("test_error", 1)) };
+  for (const [run, { points, colour }] of followed) {
+    const item = document.createElement("li"), text = [run];
+    item.append(Object.assign(document.createElement("span"), { className: `key run${colour}-key` }));
+    for (const [key, style, label] of [["loss", "curve second", place.dataset.loss], ["test_error", "curve", place.dataset.error]]) {
+      if (!points[key].length) continue;
+      const line = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
+      line.setAttribute("class", `${style} run${colour}`);
+      line.setAttribute("points", points[key].map(([step, value]) => `${(30 + 670 * step / most).toFixed(1)},${(280 - 260 * value / tops[key]).toFixed(1)}`).join(" "));
+      lines.push(line);
+      text.push(`${label} ${points[key].at(-1)[1].toFixed(3)}`);
+    }
+    item.append(` ${text.join(", ")}`);
+    said.push(item);
   }
   one("#curves-drawn").replaceChildren(...lines);
-  one("#curves-said").textContent = said.join(", ");
+  one("#curves-said").replaceChildren(...said);
 }
-for (const button of all(".follow")) button.addEventListener("click", () => follow(button.dataset.run));
+for (const button of all(".follow")) button.addEventListener("click", () => follow(button));
 const posted = (path) => fetch(path, { method: "POST", headers: { "X-Requested-With": "convatlas" } });
 for (const button of all(".stop")) button.addEventListener("click", async () => { await posted(`/runs/${encodeURIComponent(button.dataset.run)}/stop`); button.disabled = true; });
 const begin = one("#start");
