@@ -1,5 +1,8 @@
 """What a measurement says, and how ways are compared."""
 
+import os
+import subprocess
+
 import pytest
 
 from convatlas.analysis import analyse
@@ -52,6 +55,16 @@ def test_a_side_that_fails_says_so_and_the_others_go_on(alone, capfd):
     assert "has ended" in row["sides"]["no such side"]["error"]
     assert row["sides"]["plain fp32"]["ms"] > 0
     assert "no such side" in capfd.readouterr().err
+
+
+def test_a_side_that_dies_on_the_way_does_not_lose_the_others(alone):
+    said = measure("lenet5_modern", 2, ("plain fp32", "eager"), rounds=3, threads=1)
+    for text in said:
+        if "round 2" in str(text):
+            subprocess.run(["pkill", "-9", "-P", str(os.getpid()), "-f", "speed.peers eager"], check=True)
+        row = text
+    assert "has ended" in row["sides"]["eager"]["error"]
+    assert len(row["sides"]["plain fp32"]["ms_of_rounds"]) == 3
 
 
 def test_what_is_measured_again_is_so_by_other_processes(alone):

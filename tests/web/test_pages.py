@@ -115,9 +115,18 @@ def test_a_run_is_started_followed_and_stopped(browser, tmp_path):
             page.locator(".follow").click()
             sync_api.expect(page.locator("#curves-said")).to_contain_text("loss", timeout=60_000)
             assert page.locator("#curves-drawn polyline").count() >= 1
+            more = page.request.post("/runs?recipe=speedrun-mnist", headers={"X-Requested-With": "convatlas"})
+            assert more.status == 429  # one at a time
             page.locator(".stop").click()
             again(page, lambda: not page.locator(".stop").count())
             assert "stopped" in page.locator("table").inner_text()
+            shutil.copytree(tmp_path / "runs" / "lenet5-mnist-seed0", tmp_path / "runs" / "another")
+            page.goto("/runs")
+            for button in page.locator(".follow").all():
+                button.click()
+            sync_api.expect(page.locator("#curves-said li")).to_have_count(2)
+            page.locator(".follow").first.click()
+            sync_api.expect(page.locator("#curves-said li")).to_have_count(1)
         finally:  # what the page started would go on without it
             page.request.post("/runs/lenet5-mnist-seed0/stop", headers={"X-Requested-With": "convatlas"})
 

@@ -2,7 +2,7 @@
 
 import socket
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from http.client import HTTPConnection
 
 import pytest
@@ -17,12 +17,19 @@ def connected(address):
         yield found
 
 
+def left(connection):
+    """Waits until the server has closed it; the seconds that took."""
+    begun = time.monotonic()
+    with suppress(ConnectionError):
+        while connection.recv(10_000):
+            pass
+    return time.monotonic() - begun
+
+
 def test_headers_without_end_are_not_kept(connected):
-    with pytest.raises(OSError, match=r"reset|Broken pipe"):
-        connected.sendall(b"GET / HTTP/1.1\r\n")
-        for _ in range(20 * BYTES // 1000):
-            connected.sendall(b"X-Much: " + b"x" * 990 + b"\r\n")
-            time.sleep(0.001)
+    with suppress(ConnectionError):
+        connected.sendall(b"GET / HTTP/1.1\r\n" + (b"X-Much: " + b"x" * 990 + b"\r\n") * (2 * BYTES // 1000))
+    assert left(connected) < SECONDS / 2
 
 
 def test_one_request_after_another_however_large_is_answered(address):
@@ -38,7 +45,4 @@ def test_one_request_after_another_however_large_is_answered(address):
 @pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\nHost: local", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /"])
 def test_a_client_that_falls_silent_is_left(connected, said):
     connected.sendall(said)
-    begun = time.monotonic()
-    while connected.recv(10_000):
-        pass
-    assert time.monotonic() - begun < 2 * SECONDS
+    assert SECONDS / 2 < left(connected) < 2 * SECONDS

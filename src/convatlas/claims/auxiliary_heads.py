@@ -77,7 +77,7 @@ def test(budget: Budget) -> Finding:
     verdict, middle, (a, b) = more(errors["without"], errors["with"])
     figures = {"gradient norms": norms, "errors": errors, "gain": [middle, a, b]}
     says = (f"the first layer's gradient is {times + 1:.2f} times as large ({low + 1:.2f} to {high + 1:.2f}); "
-            f"it errs {signed(-middle, -b, -a)}")  # fmt: skip
+            f"the test error changes by {signed(-middle, -b, -a)}")  # fmt: skip
     return Finding(all_of(gradient, verdict), says, figures, bars(errors), seeds, sum(c.seconds for own in courses.values() for c in own))
 
 

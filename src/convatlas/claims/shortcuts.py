@@ -15,7 +15,7 @@ def test(budget: Budget) -> Finding:
     found, other = (contest(courses, "A", better, seeds) for better in "BC")
     margins = {f"A minus {better}": own.figures["margin"] for better, own in (("B", found), ("C", other))}
     verdict = all_of(*(close(low, high) for _, low, high in margins.values()))
-    says = f"{found.says}; from C, {signed(*other.figures['margin'])}"
+    says = f"{found.says}; of A and C, {signed(*other.figures['margin'])}"
     return Finding(verdict, says, {**found.figures, **margins}, found.picture, seeds, found.seconds)
 
 

@@ -72,7 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
         return JSONResponse({"detail": str(error)}, 429, {"Retry-After": str(max(1, round(error.seconds)))})
 
     app.include_router(service(hosts, Keys(settings.keys), measures, app.state.room))
-    app.include_router(pages(settings.runs, settings.results, hosts, settings.starts, lambda: app.state.ending()))  # noqa: PLW0108 (set later)
+    app.include_router(pages(settings.runs, settings.results, hosts, settings.starts))
     app.mount("/static", StaticFiles(directory=HERE / "static"), "static")
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.names)
     app.add_exception_handler(HTTPException, told)  # pyright: ignore[reportArgumentType]

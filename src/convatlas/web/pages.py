@@ -135,10 +135,10 @@ def spoken(request: Request, asked: str | None) -> str:
     return "ko" if request.headers.get("accept-language", "").lower().startswith("ko") else "en"
 
 
-def pages(runs: Path, results: Path | None, hosts: Hosts, starts: bool = False, ending: Callable[[], bool] = lambda: False) -> APIRouter:
-    """Trainings can be started and stopped by whoever can ask, if `starts`; what is followed ends when the server does: `ending`."""
+def pages(runs: Path, results: Path | None, hosts: Hosts, starts: bool = False) -> APIRouter:
+    """Trainings can be started and stopped by whoever can ask, if `starts`."""
     router, site = APIRouter(include_in_schema=False), Site(results)
-    still, live = Pages(site, hosts), Live(site, runs, starts, ending)
+    still, live = Pages(site, hosts), Live(site, runs, starts)
     for path, answer in {
         "/": still.timeline,
         "/network/{name}": still.network,
@@ -218,8 +218,8 @@ class Pages:
 class Live:
     """Runs: where they stand, their curves as they grow, starting, stopping. What a request names is looked up, never joined to a path."""
 
-    def __init__(self, site: Site, runs: Path, starts: bool, ending: Callable[[], bool]):
-        self.site, self.runs, self.starts, self.ending = site, runs, starts, ending
+    def __init__(self, site: Site, runs: Path, starts: bool):
+        self.site, self.runs, self.starts = site, runs, starts
         self.started: dict[str, subprocess.Popen[bytes]] = {}
 
     def standings(self) -> dict[str, Any]:
@@ -249,8 +249,10 @@ class Live:
             raise HTTPException(404, "no report yet.")
         return FileResponse(file, headers=ALONE)
 
-    async def events(self, name: str) -> Response:
-        return StreamingResponse(lines_of(await run_in_threadpool(self.folder, name), self.ending), media_type="text/event-stream")
+    async def events(self, request: Request, name: str) -> Response:
+        return StreamingResponse(
+            lines_of(await run_in_threadpool(self.folder, name), request.app.state.ending), media_type="text/event-stream"
+        )
 
     def start(self, request: Request, recipe: Recipe, seed: Seed = 0) -> dict[str, str]:
         ours(request)
