@@ -12,7 +12,7 @@ NETWORKS = 7
 
 
 def test(budget: Budget) -> Finding:
-    own, said, singles, took = plan(budget, 8, 20, rate=0.02), [], [], 0.0
+    own, said, singles, took = plan(budget, 10, 20, rate=0.02), [], [], 0.0
     how, seeds = PREPROCESS[own.data], range(budget.of(3, NETWORKS))
     pictures = part(own.data, "test", own.tested)
 

@@ -1,10 +1,11 @@
 """Networks trained for an experiment: on small pictures, by one plain plan, with what they do on the way."""
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
+from hashlib import sha256
+from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -126,7 +127,8 @@ def errors(net: nn.Module, pictures: Pictures, how: Preprocess) -> float:
 def learn(
     name: str, make: Make, plan: Plan, seed: int, budget: Budget, loss: Loss | None = None, tell: Callable[[nn.Module], Any] | None = None
 ) -> Course:
-    """Trains a network. One that the budget's folder has, the same by the same plan, is read from there; one that was interrupted goes on.
+    """Trains a network. What the budget's folder has is read from there, whoever trained it: the same network by the same plan from the
+    same start is the same. One that was interrupted goes on. `name` is what it is called here.
 
     `tell` says more of the trained network, as plain values. Raises RuntimeError if it learned nothing of a full budget.
     """
@@ -134,22 +136,36 @@ def learn(
     torch.manual_seed(seed)
     net = careful(make(len(recipe.preprocess.mean)))
     start = sum(float(p.detach().double().sum()) for p in net.parameters())
-    about = {"name": name, "seed": seed, "plan": asdict(plan), "net": repr(net), "start": start, "recipe": repr(recipe)}
-    kept = budget.folder / f"{name}-{seed}.json" if budget.folder else None
-    if kept and kept.exists() and (known := json.loads(kept.read_text()))["about"] == about:
-        return Course(**{**known["course"], "curve": [tuple(row) for row in known["course"]["curve"]]})
-    train, test = part(plan.data, "train", plan.pictures), part(plan.data, "test", plan.tested)
-    watched = Pictures(train.x[: plan.watched], train.y[: plan.watched], train.classes)
+    about = {"seed": seed, "plan": asdict(plan), "net": repr(net), "start": start, "recipe": repr(recipe)}
+    state = {"about": about, "step": 0, "curve": [], "seconds": 0.0, "done": False}
+    kept = budget.folder / f"{sha256(repr(about).encode()).hexdigest()[:16]}.pt" if budget.folder else None
     if recipe.layout == "channels_last":
         net = net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    opt, batches = recipe.optimiser(net), Batches(train, plan.batch, seed, recipe.preprocess, recipe.augment)
-    state = {"about": about, "step": 0, "curve": [], "seconds": 0.0}
-    going = kept.with_suffix(".pt") if kept else None
-    if going and going.exists() and (old := torch.load(going, weights_only=True))["about"] == about:
-        state = old
-        net.load_state_dict(old["net"])
-        opt.load_state_dict(old["opt"])
-        torch.set_rng_state(old["random"])
+    if kept and kept.exists():
+        state = torch.load(kept, weights_only=True)
+        net.load_state_dict(state["net"])
+    if not state["done"]:
+        go_on(f"{name}, seed {seed}", net, plan, recipe, state, budget, kept)
+    _, train_error, test_error = state["curve"][-1]
+    told = tell(net.eval()) if tell else {}
+    parameters = sum(p.numel() for p in net.parameters())
+    return Course(train_error, test_error, state["curve"], round(state["seconds"], 1), parameters, told, asdict(plan))
+
+
+def go_on(name: str, net: nn.Module, plan: Plan, recipe: Recipe, state: dict[str, Any], budget: Budget, kept: Path | None) -> None:
+    """From the state's step to the end, which is written into the state and, now and then and at the end, with the weights to a file."""
+    train, test = part(plan.data, "train", plan.pictures), part(plan.data, "test", plan.tested)
+    watched = Pictures(train.x[: plan.watched], train.y[: plan.watched], train.classes)
+    opt, batches = recipe.optimiser(net), Batches(train, plan.batch, state["about"]["seed"], recipe.preprocess, recipe.augment)
+    if state["step"]:
+        opt.load_state_dict(state["opt"])
+        torch.set_rng_state(state["random"])
+
+    def save(**more: Any) -> None:
+        if kept:
+            with whole(kept) as draft:
+                torch.save(state | {"net": net.state_dict()} | more, draft)
+
     every, begun, saved = max(1, plan.steps // plan.points), time.perf_counter(), time.perf_counter()
     with machine(recipe):
         for step in fit(net, recipe, batches, opt, state["step"]):
@@ -161,23 +177,17 @@ def learn(
             state["step"] = step.n
             if row[1] <= plan.enough:
                 break
-            budget.follow(f"{name}, seed {seed}: step {step.n:,} of {plan.steps:,}, test error {row[2]:.1f} %")
-            if going and time.perf_counter() - saved > SAVED:
-                with whole(going) as draft:
-                    torch.save(state | {"net": net.state_dict(), "opt": opt.state_dict(), "random": torch.get_rng_state()}, draft)
+            budget.follow(f"{name}: step {step.n:,} of {plan.steps:,}, test error {row[2]:.1f} %")
+            if time.perf_counter() - saved > SAVED:
+                save(opt=opt.state_dict(), random=torch.get_rng_state())
                 saved = time.perf_counter()
             begun = time.perf_counter()
-    parameters = sum(p.numel() for p in net.parameters())
-    _, train_error, test_error = state["curve"][-1]
-    if budget.full and train_error > 85:
-        raise RuntimeError(f"{name}, seed {seed}, learned nothing: its training error is {train_error:.1f} %.")
-    told = tell(net.eval()) if tell else {}
-    found = Course(train_error, test_error, state["curve"], round(state["seconds"], 1), parameters, told, asdict(plan))
-    if kept and going:
-        with whole(kept) as draft:
-            draft.write_text(json.dumps({"about": about, "course": asdict(found)}))
-        going.unlink(missing_ok=True)
-    return found
+    if budget.full and state["curve"][-1][1] > 85:
+        raise RuntimeError(f"{name}, learned nothing: its training error is {state['curve'][-1][1]:.1f} %.")
+    state["done"] = True
+    state.pop("opt", None)
+    state.pop("random", None)
+    save()
 
 
 def rivals(

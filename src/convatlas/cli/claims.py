@@ -59,7 +59,7 @@ def run(name: str, full: bool, out: Path | None, json: bool) -> dict[str, Any]:
     from ..disk import cache_folder, whole
     from .ship import busy
 
-    folder = cache_folder("claims") / ("full" if full else "quick") / name
+    folder = cache_folder("claims") / ("full" if full else "quick")
     folder.mkdir(parents=True, exist_ok=True)
     with busy(name) as say:
         found = examine(name, Budget(full, folder, say))
