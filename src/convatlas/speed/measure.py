@@ -14,7 +14,7 @@ from ..models import build
 from .peers import OURS, SIDES
 from .turns import Ask, worker
 
-TURN = 0.5  # seconds that a turn takes at least
+TURN, LEAST = 0.5, 3  # seconds that a turn takes, and answers that it has, at least
 NEAR = 1.12  # times the best peer of its precision: a peer that takes no longer is asked in every round
 ALLOWED = {"fp32": ("fp32",), "bf16": ("fp32", "bf16"), "int8": ("fp32", "bf16", "int8")}  # what each accuracy demand may use
 
@@ -52,7 +52,7 @@ def measure(model: str, batch: int, sides: Sequence[str], rounds: int, threads: 
                 command = ("-W", "ignore", "-m", "convatlas.speed.peers", side, model, str(batch), str(threads))
                 asked[side] = ends[side].enter_context(worker(*command))
                 rows[side] = {**asked[side](None), "start_s": round(time.perf_counter() - begun, 2)}
-                turns[side] = max(1, round(TURN / asked[side](1)[0]))
+                turns[side] = max(LEAST, round(TURN / asked[side](1)[0]))
                 first = next(iter(took), side)
                 beside = median(asked[first](turns[first]))
                 took[side] = [asked[side](turns[side])]
