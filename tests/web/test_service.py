@@ -64,6 +64,7 @@ def test_embeddings_and_explanations(asked):
     assert seen["label"]
     assert asked.post(f"/v1/explain?model={LITE}&method=magic", files=files(data)).status_code == 422
     assert asked.post(f"/v1/explain?model={LITE}&target=1000", files=files(data)).status_code == 422
+    assert asked.post(f"/v1/explain?model={LITE}", files=[*files(data), *files(data)]).status_code == 413  # one at a time
 
 
 def test_maps_of_a_stage_and_what_one_of_them_has_seen(asked):

@@ -111,6 +111,8 @@ def test_two_hundred_broken_pictures(tmp_path):
         ({"content": bomb(60_000, 60_000), "headers": {"content-type": "image/png"}}, 413),
         ({"content": b"\xff\xd8\xff" * (BODY // 3 + 1), "headers": {"content-type": "image/jpeg"}}, 413),
         ({"files": [("pictures", ("p", b"x"))] * (PICTURES + 1)}, 413),
+        ({"files": [("pictures", ("p", bomb(7_000, 7_000)))] * 5}, 413),  # together
+        ({"content": b"x" * 2_000_000, "headers": {"content-type": "multipart/form-data; boundary=x"}}, 400),
     ],
 )
 def test_each_wrong_is_told_what_it_is(asked, what, code):

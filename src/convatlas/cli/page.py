@@ -18,6 +18,7 @@ def page(
     host: Host = "127.0.0.1",
     port: Port = 8321,
     runs: Path = Path("runs"),
+    data: Path | None = None,
     results: Path | None = None,
     static: Path | None = None,
     open_: Annotated[bool, Parameter(name="--open", negative=())] = False,
@@ -32,6 +33,8 @@ def page(
     runs
         The folder of runs: they are listed and followed, and those that are finished answer on the page Try. Trainings can be started
         from the page as long as only this machine can see it.
+    data
+        A folder of data sets, a folder each as `convatlas finetune` takes them: networks can be taught them from the page.
     results
         What `convatlas claims --out` wrote, for the verdicts on the page Claims.
     static
@@ -42,7 +45,9 @@ def page(
     if static is not None:
         still(static, results, json)
         return
-    listen(host, port, open_, json, runs=runs, results=results, starts=host in ("127.0.0.1", "localhost", "::1"))
+    if data is not None and not data.is_dir():
+        raise Mistake(f"{data} is not a folder; name one that has a folder for each data set.")
+    listen(host, port, open_, json, runs=runs, data=data, results=results, starts=host in ("127.0.0.1", "localhost", "::1"))
 
 
 def serve(

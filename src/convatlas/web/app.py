@@ -40,6 +40,7 @@ class Settings:
     keys: Path | None = None
     results: Path | None = None  # where convatlas claims --out wrote
     starts: bool = False  # whether the page Runs may start trainings and stop them
+    data: Path | None = None  # whose folders it may start them on
     names: list[str] = field(default_factory=lambda: [*names_of("127.0.0.1"), "testserver"])
 
 
@@ -72,7 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
         return JSONResponse({"detail": str(error)}, 429, {"Retry-After": str(max(1, round(error.seconds)))})
 
     app.include_router(service(hosts, Keys(settings.keys), measures, app.state.room))
-    app.include_router(pages(settings.runs, settings.results, hosts, settings.starts))
+    app.include_router(pages(settings.runs, settings.results, hosts, settings.starts, settings.data))
     app.mount("/static", StaticFiles(directory=HERE / "static"), "static")
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.names)
     app.add_exception_handler(HTTPException, told)  # pyright: ignore[reportArgumentType]

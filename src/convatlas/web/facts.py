@@ -5,6 +5,7 @@ import threading
 import tomllib
 from functools import cache, lru_cache
 from importlib.resources import files
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -38,19 +39,31 @@ def network(name: str) -> dict[str, Any]:
     return networks()[name]
 
 
+def errors(name: str) -> list[dict[str, Any]]:
+    """What the paper or its authors print of a network's errors, each by its protocol."""
+    figures = paper(network(name)["family"]).get("published", [])
+    return [f for f in figures if f["model"] == name and f["quantity"] in ("top1_error", "top5_error")]
+
+
 @cache
-def accuracies() -> dict[str, float]:
-    """Published top-1 accuracies in percent on ImageNet of those that have pretrained weights: the best of each."""
-    rows = json.loads((HOME / "pretrained.json").read_text(encoding="utf-8"))
-    found: dict[str, float] = {}
-    for row in rows:
-        if row["top1"]:
-            found[row["model"]] = max(row["top1"], found.get(row["model"], 0.0))
+def accuracies() -> dict[str, dict[str, Any]]:
+    """Published `top1` accuracies in percent on ImageNet, and `by` which protocol: the best of pretrained weights, else one network's."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in json.loads((HOME / "pretrained.json").read_text(encoding="utf-8")):
+        if row["top1"] and row["top1"] > found.get(row["model"], {"top1": 0.0})["top1"]:
+            found[row["model"]] = {"top1": row["top1"], "by": row["name"]}
+    for name in networks().keys() - found.keys():
+        for figure in errors(name):
+            if figure["quantity"] == "top1_error" and "validation" in figure["protocol"] and "nets" not in figure["protocol"]:
+                found[name] = {"top1": round(100 - figure["value"], 3), "by": figure["protocol"]}
+                break
     return found
 
 
 def layers(name: str, size: int | None = None) -> dict[str, Any]:
-    """Totals and, stage by stage, the layers of a network on pictures of `size`. Raises Mistake where such pictures do not fit."""
+    """Totals and, stage by stage and block by block, the layers of a network on pictures of `size`; layers of no block are in one without
+    name. Raises Mistake where such pictures do not fit.
+    """
     with TORCH:
         return counted(name, size)
 
@@ -94,11 +107,32 @@ def counted(name: str, size: int | None) -> dict[str, Any]:
                 "shape": shapes.get(stage, rows[-1]["shape"]),
                 "parameters": sum(row["parameters"] for row in rows),
                 "macs": sum(row["macs"] for row in rows),
-                "layers": rows,
+                "blocks": blocks(rows),
             }
             for stage, rows in stages.items()
         ],
     }
+
+
+def blocks(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The layers of a stage by their blocks, which are what a stage is made of, if that is more than one thing."""
+
+    def of(row: dict[str, Any]) -> str:
+        parts = row["name"].split(".")
+        return ".".join(parts[:3]) if parts[0] == "features" and len(parts) > 3 else ""
+
+    found = [(name, list(group)) for name, group in groupby(rows, of)]
+    found = found if len({name for name, _ in found if name}) > 1 else [("", rows)]
+    return [
+        {
+            "name": name,
+            "shape": group[-1]["shape"],
+            "parameters": sum(row["parameters"] for row in group),
+            "macs": sum(row["macs"] for row in group),
+            "layers": group,
+        }
+        for name, group in found
+    ]
 
 
 def figures(name: str) -> list[dict[str, Any]]:
@@ -112,6 +146,12 @@ def checked(name: str) -> list[dict[str, Any]]:
     from ..check import check, published
 
     return list(check(name, published().get(network(name)["family"], [])))
+
+
+@cache
+def code(family: str) -> str:
+    """The file that a family of networks is written in."""
+    return (HOME / "models" / f"{family}.py").read_text(encoding="utf-8")
 
 
 @cache

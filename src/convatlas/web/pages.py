@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.concurrency import run_in_threadpool
@@ -20,12 +21,11 @@ from .words import IDEAS, LANGUAGES, say
 
 COOKIE = "language"
 MANY = 12  # networks in a comparison
-AT_A_TIME = 1  # trainings that the page has started
 # What was drawn or written by others of our programs, looked at by itself: it may have its own colours, and do nothing.
 ALONE = {"Content-Security-Policy": "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"}
 Language = Annotated[str | None, Query(max_length=5)]
 Names = Annotated[list[str] | None, Query(max_length=MANY)]
-Recipe = Annotated[str, Query(max_length=100)]
+Name = Annotated[str, Query(max_length=100)]
 Seed = Annotated[int, Query(ge=0, le=10_000)]
 # Recipes on data that is at hand or fetched by itself: the small ones.
 STARTABLE = ("lenet5_modern-mnist", "lenet5-mnist", "speedrun-mnist", "speedrun-fashion", "speedrun-cifar10", "resnet20-cifar10")
@@ -63,6 +63,7 @@ class Site:
 
         other = LANGUAGES[1 - LANGUAGES.index(language)]
         known = {"t": t, "idea": idea, "link": self.link, "language": language, "other": other, "path": path, "served": self.served}
+        known["asked"] = urlencode([("names", name) for name in what.get("names", ())] + [("lang", other)])
         return self.templates.get_template(template).render(**known, **what)
 
     def timeline(self, language: str) -> str:
@@ -76,14 +77,15 @@ class Site:
         variants = [other["name"] for other in facts.networks().values() if other["family"] == row["family"]]
         return self.page(
             "network.html", language, f"/network/{name}", row=row, paper=facts.paper(row["family"]), variants=variants,
-            found=facts.layers(name, size), figures=facts.figures(name), recipes=facts.recipes(name),
+            found=facts.layers(name, size), figures=facts.figures(name), errors=facts.errors(name), recipes=facts.recipes(name),
+            sides=facts.SIDES,
             claims=[claim for claim in facts.tried(self.results) if facts.of_paper(claim, row["family"])],
         )  # fmt: skip
 
     def compare(self, language: str, names: list[str]) -> str:
         rows = [facts.network(name) for name in names]
         known = facts.accuracies()
-        points = [{**row, "top1": known[row["name"]]} for row in (rows or facts.networks().values()) if row["name"] in known]
+        points = [row | known[row["name"]] for row in (rows or facts.networks().values()) if row["name"] in known]
         return self.page("compare.html", language, "/compare", rows=rows, names=names, all=list(facts.networks()), chart=ball_chart(points),
                          accuracies=known)  # fmt: skip
 
@@ -135,10 +137,10 @@ def spoken(request: Request, asked: str | None) -> str:
     return "ko" if request.headers.get("accept-language", "").lower().startswith("ko") else "en"
 
 
-def pages(runs: Path, results: Path | None, hosts: Hosts, starts: bool = False) -> APIRouter:
-    """Trainings can be started and stopped by whoever can ask, if `starts`."""
+def pages(runs: Path, results: Path | None, hosts: Hosts, starts: bool = False, data: Path | None = None) -> APIRouter:
+    """Trainings can be started and stopped by whoever can ask, if `starts`: by recipes, and on what is in the folder `data`."""
     router, site = APIRouter(include_in_schema=False), Site(results)
-    still, live = Pages(site, hosts), Live(site, runs, starts)
+    still, live = Pages(site, hosts), Live(site, runs, hosts, starts, data)
     for path, answer in {
         "/": still.timeline,
         "/network/{name}": still.network,
@@ -149,6 +151,7 @@ def pages(runs: Path, results: Path | None, hosts: Hosts, starts: bool = False) 
         "/try": still.try_,
         "/claims": still.claims,
         "/claims/{name}.svg": still.picture,
+        "/code/{family}.py": still.code,
         "/runs": live.all,
         "/runs/{name}/report": live.report,
         "/runs/{name}/events": live.events,
@@ -187,6 +190,11 @@ class Pages:
             raise HTTPException(404, "no such network.")
         return Response(facts.drawing(name), media_type="image/svg+xml", headers=ALONE)
 
+    def code(self, family: str) -> Response:
+        if family not in {row["family"] for row in facts.networks().values()}:
+            raise HTTPException(404, "no such file.")
+        return Response(facts.code(family), media_type="text/plain; charset=utf-8")
+
     def layers(self, name: str, size: int | None = None) -> dict[str, Any]:
         if name not in facts.networks():
             raise HTTPException(404, "no such network.")
@@ -218,8 +226,8 @@ class Pages:
 class Live:
     """Runs: where they stand, their curves as they grow, starting, stopping. What a request names is looked up, never joined to a path."""
 
-    def __init__(self, site: Site, runs: Path, starts: bool):
-        self.site, self.runs, self.starts = site, runs, starts
+    def __init__(self, site: Site, runs: Path, hosts: Hosts, starts: bool, data: Path | None):
+        self.site, self.runs, self.hosts, self.starts, self.data = site, runs, hosts, starts, data
         self.started: dict[str, subprocess.Popen[bytes]] = {}
 
     def standings(self) -> dict[str, Any]:
@@ -234,10 +242,17 @@ class Live:
 
     def all(self, request: Request, lang: Language = None) -> Response:
         language, known = spoken(request, lang), list(self.standings().values())
-        mine = self.going()
-        return html(
-            self.site.plain("runs.html", language, "/runs", runs=known, recipes=STARTABLE if self.starts else (), mine=mine), language
-        )
+        ways: dict[str, Any] = {"recipes": (), "data": (), "models": ()}
+        if self.starts:
+            ways = {"recipes": STARTABLE, "data": self.offered(), "models": self.teachable()}
+        return html(self.site.plain("runs.html", language, "/runs", runs=known, mine=self.going(), **ways), language)
+
+    def offered(self) -> dict[str, Path]:
+        """Data sets to teach: what the folder of data has, by name."""
+        return {path.name: path for path in sorted(self.data.iterdir()) if path.is_dir()} if self.data else {}
+
+    def teachable(self) -> list[str]:
+        return [name for name, what in self.hosts.available().items() if not what.get("run")]
 
     def going(self) -> list[str]:
         """The trainings that were started here and have not ended."""
@@ -254,16 +269,23 @@ class Live:
             lines_of(await run_in_threadpool(self.folder, name), request.app.state.ending), media_type="text/event-stream"
         )
 
-    def start(self, request: Request, recipe: Recipe, seed: Seed = 0) -> dict[str, str]:
+    def start(
+        self, request: Request, recipe: Name | None = None, model: Name | None = None, data: Name | None = None, seed: Seed = 0
+    ) -> dict[str, str]:
+        """By a recipe, or a network with weights on chosen data."""
         ours(request)
-        if recipe not in STARTABLE:
-            raise HTTPException(422, "no such recipe.")
-        name, going = f"{recipe}-seed{seed}", self.going()
-        if len(going) >= AT_A_TIME:
+        offered = self.offered()
+        if recipe in STARTABLE:
+            name, words = f"{recipe}-seed{seed}", ["train", recipe]
+        elif data in offered and model in self.teachable():
+            name, words = f"{model}-{data}-seed{seed}", ["finetune", model, str(offered[data]), "--offline"]
+        else:
+            raise HTTPException(422, "no such recipe, or no such network and data.")
+        if going := self.going():
             raise HTTPException(429, f"{', '.join(going)} is still going on.", {"Retry-After": "60"})
         if name in self.standings():
             raise HTTPException(422, f"{name} is there already.")
-        command = [sys.executable, "-m", "convatlas", "train", recipe, "--seed", str(seed), "--out", str(self.runs / name)]
+        command = [sys.executable, "-m", "convatlas", *words, "--seed", str(seed), "--out", str(self.runs / name)]
         self.started[name] = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return {"run": name}
 

@@ -21,7 +21,7 @@ from ..mistake import Mistake
 from .batcher import Full
 from .facts import TORCH
 from .hosts import Host, Hosts, normalised
-from .uploads import PICTURES, Room, asked, picture
+from .uploads import PICTURES, Room, asked, decoded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -193,20 +193,22 @@ def service(hosts: Hosts, keys: Keys, measures: Measures, room: Room) -> APIRout
         stage: Stage = None,
         map: Annotated[int, Query(ge=0, le=100_000, description="of the stage, instead of a class")] = 0,  # noqa: A002
     ) -> Explanation:
-        host, pictures = await questions(hosts, request, model)
-        return await by_torch(explained, host, await in_place(host, pictures[:1]), method, target, stage, map)
+        host, pictures = await questions(hosts, request, model, 1)
+        return await by_torch(explained, host, await in_place(host, pictures), method, target, stage, map)
 
     @router.post("/v1/maps", tags=["service"], dependencies=asking, openapi_extra=BODY)
     async def maps(request: Request, model: Model = None, stage: Stage = None) -> Maps:
-        host, pictures = await questions(hosts, request, model)
-        return await by_torch(seen, host, await in_place(host, pictures[:1]), stage)
+        host, pictures = await questions(hosts, request, model, 1)
+        return await by_torch(seen, host, await in_place(host, pictures), stage)
 
     return router
 
 
-async def questions(hosts: Hosts, request: Request, model: str | None) -> tuple[Host, list[bytes] | NDArray[np.uint8]]:
+async def questions(
+    hosts: Hosts, request: Request, model: str | None, most: int = PICTURES
+) -> tuple[Host, list[bytes] | NDArray[np.uint8]]:
     """The network that the address or the body names, else the first, and the pictures of a request."""
-    found = await asked(request)
+    found = await asked(request, most)
     name = model or found.fields.get("model")
     if name is not None and not isinstance(name, str):
         raise HTTPException(422, '"model" must be a text.')
@@ -239,7 +241,8 @@ async def in_place(host: Host, pictures: list[bytes] | NDArray[np.uint8]) -> NDA
         return pictures
 
     def placed() -> NDArray[np.uint8]:
-        return np.stack([host.placed(data if isinstance(data, np.ndarray) else picture(data, channels)) for data in pictures])
+        found = pictures if isinstance(pictures, np.ndarray) else decoded(pictures, channels)
+        return np.stack([host.placed(one) for one in found])
 
     return await to_thread.run_sync(placed, limiter=DECODING)
 

@@ -23,7 +23,7 @@ def linked(language: str, results: Path | None) -> "Site":
     def link(path: str) -> str:
         if path.startswith("other:"):
             return name_of(path.removeprefix("other:"), other)
-        if path.startswith("/static/"):
+        if path.startswith(("/static/", "/code/")):
             return path.lstrip("/")
         if path.startswith("/claims/"):
             return f"drawings/claim-{path.removeprefix('/claims/')}"
@@ -44,6 +44,9 @@ def write(folder: Path, results: Path | None = None, names: list[str] | None = N
     chosen = names or list(facts.networks())
     for name in chosen:
         (folder / "drawings" / f"{name}.svg").write_bytes(facts.drawing(name))
+    (folder / "code").mkdir(exist_ok=True)
+    for family in {facts.network(name)["family"] for name in chosen}:
+        (folder / "code" / f"{family}.py").write_text(facts.code(family), encoding="utf-8")
     claims = facts.tried(results)
     for row in claims:
         if row["file"]:

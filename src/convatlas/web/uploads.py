@@ -4,16 +4,17 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
 import numpy as np
+from anyio import CapacityLimiter, to_thread
 from fastapi import HTTPException, Request
 from numpy.typing import NDArray
 from PIL import Image
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from ..mistake import Mistake
@@ -22,9 +23,13 @@ from .batcher import Full
 
 BODY = 32 << 20  # bytes of a request
 PIXELS = 50_000_000  # of a picture
+TOGETHER = 200_000_000  # of all pictures of a request: some seconds of decoding
 PICTURES = 64  # in a request
 HELD = 512 << 20  # bytes of all requests that are being read or answered
 PATIENCE = 20.0  # seconds in which a request must have come
+
+LARGE = 1 << 20  # bytes: such a body is taken apart by a thread of its own, while the server's goes on answering
+READING = CapacityLimiter(2)  # of those at a time
 
 MAGIC = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"), (b"GIF8", "GIF"), (b"BM", "BMP"), (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"))
 
@@ -79,33 +84,39 @@ async def body_of(request: Request) -> bytes:
     return b"".join(parts)
 
 
-async def asked(request: Request) -> Asked:
-    """What a request asks about: multipart files, a JSON document with base64 in "pictures", or a picture as the body itself."""
+async def asked(request: Request, most: int = PICTURES) -> Asked:
+    """What a request asks about, `most` pictures: multipart files, JSON with base64 in "pictures", or a picture as the body itself."""
     body, kind = await body_of(request), request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
-        found = await multipart(request, body)
-    elif kind == "application/json":
-        found = document(body)
-    elif kind == "application/x-npy":
-        found = Asked(array(body), {})
-    elif kind.startswith("image/") or kind == "application/octet-stream":
-        found = Asked([body], {})
+    if len(body) > LARGE:
+        found = await to_thread.run_sync(lambda: asyncio.run(taken_apart(request.headers, kind, body)), limiter=READING)
     else:
-        known = "multipart/form-data with files, application/json with base64 in pictures, application/x-npy, or a picture itself"
-        raise HTTPException(415, f"send {known}.")
+        found = await taken_apart(request.headers, kind, body)
     if not len(found.pictures):
         raise HTTPException(422, "there is no picture in the request.")
-    if len(found.pictures) > PICTURES:
-        raise HTTPException(413, f"a request has at most {PICTURES} pictures.")
+    if len(found.pictures) > most:
+        raise HTTPException(413, f"a request of this kind has at most {most} picture{'s' * (most > 1)}, not {len(found.pictures)}.")
     return found
 
 
-async def multipart(request: Request, body: bytes) -> Asked:
+async def taken_apart(headers: Headers, kind: str, body: bytes) -> Asked:
+    if kind == "multipart/form-data":
+        return await multipart(headers, body)
+    if kind == "application/json":
+        return document(body)
+    if kind == "application/x-npy":
+        return Asked(array(body), {})
+    if kind.startswith("image/") or kind == "application/octet-stream":
+        return Asked([body], {})
+    known = "multipart/form-data with files, application/json with base64 in pictures, application/x-npy, or a picture itself"
+    raise HTTPException(415, f"send {known}.")
+
+
+async def multipart(headers: Headers, body: bytes) -> Asked:
     async def stream() -> AsyncGenerator[bytes, None]:
         yield body
 
     try:
-        form = await Whole(request.headers, stream(), max_files=PICTURES + 1, max_fields=20, max_part_size=BODY).parse()
+        form = await Whole(headers, stream(), max_files=PICTURES + 1, max_fields=20, max_part_size=BODY).parse()
         files = [await value.read() for _, value in form.multi_items() if isinstance(value, UploadFile)]
         fields = {key: value for key, value in form.multi_items() if isinstance(value, str)}
         await form.close()
@@ -147,8 +158,28 @@ def kind_of(data: bytes) -> str | None:
     return next((name for magic, name in MAGIC if data.startswith(magic)), None)
 
 
-def picture(data: bytes, channels: int) -> NDArray[np.uint8]:
-    """The picture in these bytes, (H, W, channels). Raises HTTPException: 415 if they are none, 413 if it is too large, 422 if damaged."""
+def decoded(pictures: list[bytes], channels: int) -> Iterator[NDArray[np.uint8]]:
+    """Each picture's pixels, (H, W, channels), once the size of all is known. Raises HTTPException: 415 for what is no picture, 413 for
+    what is too large, alone or together, 422 for what is damaged.
+    """
+    kinds, total = [], 0
+    for data in pictures:
+        kind, size = described(data)
+        kinds.append(kind)
+        total += size
+    if total > TOGETHER:
+        raise HTTPException(413, f"the pictures of a request have at most {TOGETHER:,} pixels together, not {total:,}.")
+    for data, kind in zip(pictures, kinds, strict=True):
+        try:
+            yield pixels(BytesIO(data), "the picture", channels)
+        except Mistake as error:
+            raise HTTPException(422, str(error)) from error
+        except Exception as error:  # a reader's own trouble with what it was given is the giver's
+            raise HTTPException(422, f"the {kind} cannot be read.") from error
+
+
+def described(data: bytes) -> tuple[str, int]:
+    """What kind of picture this is, and how many pixels it says it has."""
     kind = kind_of(data)
     if kind is None:
         raise HTTPException(415, "this is no JPEG, PNG, WebP, GIF, BMP or TIFF.")
@@ -161,9 +192,4 @@ def picture(data: bytes, channels: int) -> NDArray[np.uint8]:
         raise HTTPException(422, f"the {kind} cannot be read.") from error
     if width * height > PIXELS:
         raise HTTPException(413, f"a picture has at most {PIXELS:,} pixels, not {width:,} x {height:,}.")
-    try:
-        return pixels(BytesIO(data), "the picture", channels)
-    except Mistake as error:
-        raise HTTPException(422, str(error)) from error
-    except Exception as error:  # a reader's own trouble with what it was given is the giver's
-        raise HTTPException(422, f"the {kind} cannot be read.") from error
+    return kind, width * height

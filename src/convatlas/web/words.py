@@ -45,7 +45,20 @@ WORDS: dict[str, tuple[str, str]] = {
     "in_paper": ("in the paper", "논문"),
     "counted": ("counted", "여기서 센 값"),
     "status": ("status", "판정"),
-    "errata": ("Errata", "정오표"),
+    "errors": ("Published errors", "논문의 오류율"),
+    "protocol": ("protocol", "시험 방식"),
+    "known": ("how it is known", "근거"),
+    "trust_read": ("read there", "직접 읽음"),
+    "trust_memory": ("remembered", "기억에 따름"),
+    "trust_computed": ("computed by hand", "손으로 계산"),
+    "top1_error": ("top-1 error", "top-1 오류율"),
+    "top5_error": ("top-5 error", "top-5 오류율"),
+    "connections": ("connections", "연결"),
+    "neurons": ("neurons", "뉴런"),
+    "equal": ("equal", "같음"),
+    "rounds": ("rounds to it", "반올림하면 같음"),
+    "erratum": ("erratum", "정오"),
+    "differs": ("differs", "다름"),
     "recipe": ("Recipes", "학습법"),
     "variants": ("Variants", "변형"),
     "code": ("Code", "코드"),
@@ -55,7 +68,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "choose": ("Choose networks", "신경망 고르기"),
     "show": ("Show", "보기"),
     "ball": ("Accuracy against operations; a ball's area is the parameters", "정확도와 연산량; 공의 넓이는 파라미터 수"),
-    "differs": ("what differs is marked", "다른 값은 표시됩니다"),
+    "marked": ("what differs is marked", "다른 값은 표시됩니다"),
     "convolution": ("A convolution", "합성곱 하나"),
     "kernel": ("kernel", "커널"),
     "stride": ("stride", "스트라이드"),
@@ -79,6 +92,9 @@ WORDS: dict[str, tuple[str, str]] = {
     "stage": ("stage", "단계"),
     "method": ("method", "방법"),
     "stays": ("The picture stays on this machine, in memory.", "사진은 이 컴퓨터의 메모리에만 있습니다."),
+    "by_recipe": ("By a recipe:", "학습법으로:"),
+    "teach": ("Teach a network with weights:", "가중치가 있는 신경망에 가르치기:"),
+    "fine_tune": ("Fine-tune", "미세 조정"),
     "no_runs": ("No runs here yet.", "아직 학습 기록이 없습니다."),
     "run": ("run", "기록"),
     "step": ("step", "스텝"),
@@ -132,6 +148,7 @@ IDEAS = {  # the papers' ideas, in Korean; in English they stand in papers/
 
 
 def say(key: str, language: str) -> str:
-    """A word in a language; an unknown key is shown as it is."""
-    known = WORDS.get(key)
-    return known[LANGUAGES.index(language)] if known else key
+    """A word in a language; of "macs of conv2" the first word; an unknown key is shown as it is."""
+    what, of, part = key.partition(" of ")
+    known = WORDS.get(key) or (WORDS.get(what) if of else None)
+    return key if known is None else known[LANGUAGES.index(language)] + (f" ({part})" if key not in WORDS else "")

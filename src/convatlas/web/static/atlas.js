@@ -50,18 +50,20 @@ if (slider) {
     one("#total-memory").textContent = `${(found.memory / 1e6).toFixed(1)} MB`;
     box.dataset.size = size;
     const rows = all("#stages tbody tr");
-    found.stages.flatMap((stage) => stage.layers).forEach((layer, i) => {
+    const blocks = found.stages.flatMap((stage) => stage.blocks);
+    blocks.flatMap((block) => block.layers).forEach((layer, i) => {
       if (!rows[i]) return;
       rows[i].dataset.field = layer.field;
       [layer.name, layer.kind, layer.shape.join(" x "), counted(layer.parameters), counted(layer.macs), layer.field, layer.jump]
         .forEach((text, n) => { rows[i].cells[n].textContent = text; });
     });
+    const parts = found.stages.flatMap((stage) => [stage, ...stage.blocks.filter((block) => block.name)]);
     all("#stages summary").forEach((summary, i) => {
-      const stage = found.stages[i], [shape, macs, parameters] = summary.querySelectorAll(".quiet, .n");
-      shape.textContent = stage.shape.join(" x ");
-      macs.textContent = `${short(stage.macs)} MAC`;
-      parameters.textContent = short(stage.parameters);
-      summary.querySelector(".fill").className = `fill w${Math.round((100 * stage.macs) / (found.macs || 1))}`;
+      const part = parts[i], [shape, macs, parameters] = summary.querySelectorAll(".quiet, .n");
+      shape.textContent = part.shape.join(" x ");
+      macs.textContent = `${short(part.macs)} MAC`;
+      parameters.textContent = short(part.parameters);
+      summary.querySelector(".fill").className = `fill w${Math.round((100 * part.macs) / (found.macs || 1))}`;
     });
   });
 }
@@ -269,10 +271,9 @@ function drawn() {
 for (const button of all(".follow")) button.addEventListener("click", () => follow(button));
 const posted = (path) => fetch(path, { method: "POST", headers: { "X-Requested-With": "convatlas" } });
 for (const button of all(".stop")) button.addEventListener("click", async () => { await posted(`/runs/${encodeURIComponent(button.dataset.run)}/stop`); button.disabled = true; });
-const begin = one("#start");
-if (begin) begin.addEventListener("submit", async (event) => {
+for (const form of all("form.start")) form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const answer = await posted(`/runs?recipe=${encodeURIComponent(one("#recipe").value)}&seed=${one("#seed").value}`), found = await answer.json();
-  one("#start-said").textContent = answer.ok ? found.run : found.detail;
+  const answer = await posted(`/runs?${new URLSearchParams(new FormData(form))}`), found = await answer.json();
+  form.querySelector("[role=status]").textContent = answer.ok ? found.run : found.detail;
   if (answer.ok) setTimeout(() => location.reload(), 1500);
 });
