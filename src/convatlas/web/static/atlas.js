@@ -22,7 +22,7 @@ const box = one("#field-box");
 function point(row) {
   const field = Number(row.dataset.field), share = Math.min(100, (100 * field) / Number(box.dataset.size));
   box.style.width = box.style.height = `${share}%`;
-  one("#field-said").textContent = `${row.cells[0].textContent}: ${field} x ${field}`;
+  one("#field-said").textContent = `${row.cells[0].title}: ${field} x ${field}`;
 }
 function pointed() {
   for (const row of all("tr[data-field]")) {
@@ -54,8 +54,8 @@ if (slider) {
     blocks.flatMap((block) => block.layers).forEach((layer, i) => {
       if (!rows[i]) return;
       rows[i].dataset.field = layer.field;
-      [layer.name, layer.kind, layer.shape.join(" x "), counted(layer.parameters), counted(layer.macs), layer.field, layer.jump]
-        .forEach((text, n) => { rows[i].cells[n].textContent = text; });
+      [layer.kind, layer.shape.join(" x "), counted(layer.parameters), counted(layer.macs), layer.field, layer.jump]
+        .forEach((text, n) => { rows[i].cells[n + 1].textContent = text; });
     });
     const parts = found.stages.flatMap((stage) => [stage, ...stage.blocks.filter((block) => block.name)]);
     all("#stages summary").forEach((summary, i) => {
