@@ -3,7 +3,8 @@
 A server answers with efficientnet_lite0 in int8 while 64 requests are always under way, for 60 seconds: pixels in place (NumPy arrays
 of `--pictures` pictures), or JPEGs, which have to be decoded. Then with three times as many clients and a budget of half a second,
 where those who are refused come again when they are told to. What it could answer at most is measured right before and after each,
-while the server waits, by the twin alone in batches of 32. Memory is the server's, after a warm-up and at the end.
+while the server waits, by the twin alone in batches of 32. Memory is the server's, after a warm-up and at the end. And how long the
+first page takes, of five starts.
 Writes results/bench/service.json. Run it on an idle machine: python bench/service.py PICTURES
 """
 
@@ -18,7 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 import httpx
@@ -130,6 +131,22 @@ def served(
     return found
 
 
+def first_page() -> dict[str, float]:
+    """Seconds from the command to its first page, and of these from the question to the answer."""
+    seconds: list[tuple[float, float]] = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        with subprocess.Popen([sys.executable, "-m", "convatlas", "page", "--port", "0"], stdout=subprocess.PIPE, text=True) as process:
+            where = re.match(r"(http://\S+)/ is", process.stdout.readline())[1]
+            asked = time.perf_counter()
+            httpx.get(where).raise_for_status()
+            now = time.perf_counter()
+            seconds.append((now - begun, now - asked))
+            process.terminate()
+    from_command, from_question = (round(median(column), 3) for column in zip(*seconds, strict=True))
+    return {"from_command_s": from_command, "from_question_s": from_question}
+
+
 def main() -> None:
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("folder", type=Path)
@@ -143,7 +160,8 @@ def main() -> None:
         served(raw, given.folder, "arrays", given.pictures, 192, given.seconds / 2, BUDGET),
     ]
     text = {
-        "what": "the service under load, clients on the same cores",
+        "what": "the service under load, clients on the same cores; its first page",
+        "first_page": first_page(),
         "rows": rows,
         "command": "python bench/service.py PICTURES",
         "environment": environment(),
