@@ -28,7 +28,7 @@ PICTURES = 64  # in a request
 HELD = 512 << 20  # bytes of all requests that are being read or answered
 PATIENCE = 20.0  # seconds in which a request must have come
 
-LARGE = 1 << 20  # bytes: such a body is taken apart by a thread of its own, while the server's goes on answering
+LARGE, SLOW = 1 << 20, ("multipart/form-data", "application/json")  # such a body, of so many bytes, is taken apart by another thread
 READING = CapacityLimiter(2)  # of those at a time
 
 MAGIC = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"), (b"GIF8", "GIF"), (b"BM", "BMP"), (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"))
@@ -87,7 +87,7 @@ async def body_of(request: Request) -> bytes:
 async def asked(request: Request, most: int = PICTURES) -> Asked:
     """What a request asks about, `most` pictures: multipart files, JSON with base64 in "pictures", or a picture as the body itself."""
     body, kind = await body_of(request), request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if len(body) > LARGE:
+    if len(body) > LARGE and kind in SLOW:
         found = await to_thread.run_sync(lambda: asyncio.run(taken_apart(request.headers, kind, body)), limiter=READING)
     else:
         found = await taken_apart(request.headers, kind, body)
