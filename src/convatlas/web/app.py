@@ -10,6 +10,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from ..machine import share_memory
 from ..mistake import Mistake
 from .batcher import Full
 from .hosts import Hosts
@@ -53,6 +54,8 @@ def names_of(host: str) -> list[str]:
 
 
 def create_app(settings: Settings) -> FastAPI:
+    """The application, which has its process to itself: on Linux its threads share one heap from now on (machine.share_memory)."""
+    share_memory()
     app = FastAPI(title="convatlas", description="Networks as published, answering.", docs_url=None, redoc_url=None)
     hosts, measures = Hosts(settings.runs, settings.precision, settings.budget, settings.tried, settings.calibration), Measures()
     app.state.hosts, app.state.room, app.state.ending = hosts, Room(), lambda: False
