@@ -39,8 +39,8 @@ SAVED = 60.0  # seconds
 class Plan:
     """SGD with Nesterov's momentum; the rate falls along half a cosine after a short rise, or stays.
 
-    `points` times in a run the errors are measured, on `watched` pictures to learn from, as they are, and on `tested` others. It ends
-    before its time when the training error is `enough`.
+    `points` times in a run the errors are measured, on `watched` pictures to learn from, as they are, and on as many others; at the end on
+    `tested` others. It ends before its time when the training error is `enough`.
     """
 
     data: str = "cifar10"
@@ -155,7 +155,7 @@ def learn(
 def go_on(name: str, net: nn.Module, plan: Plan, recipe: Recipe, state: dict[str, Any], budget: Budget, kept: Path | None) -> None:
     """From the state's step to the end, which is written into the state and, now and then and at the end, with the weights to a file."""
     train, test = part(plan.data, "train", plan.pictures), part(plan.data, "test", plan.tested)
-    watched = Pictures(train.x[: plan.watched], train.y[: plan.watched], train.classes)
+    watched, few = (Pictures(p.x[: plan.watched], p.y[: plan.watched], p.classes) for p in (train, test))
     opt, batches = recipe.optimiser(net), Batches(train, plan.batch, state["about"]["seed"], recipe.preprocess, recipe.augment)
     if state["step"]:
         opt.load_state_dict(state["opt"])
@@ -172,12 +172,14 @@ def go_on(name: str, net: nn.Module, plan: Plan, recipe: Recipe, state: dict[str
             if step.n % every and step.n != plan.steps:
                 continue
             state["seconds"] += time.perf_counter() - begun
-            row = (step.n, errors(net, watched, recipe.preprocess), errors(net, test, recipe.preprocess))
-            state["curve"].append(row)
+            known = errors(net, watched, recipe.preprocess)
+            last = known <= plan.enough or step.n == plan.steps
+            new = errors(net, test if last else few, recipe.preprocess)
+            state["curve"].append((step.n, known, new))
             state["step"] = step.n
-            if row[1] <= plan.enough:
+            if last:
                 break
-            budget.follow(f"{name}: step {step.n:,} of {plan.steps:,}, test error {row[2]:.1f} %")
+            budget.follow(f"{name}: step {step.n:,} of {plan.steps:,}, test error {new:.1f} %")
             if time.perf_counter() - saved > SAVED:
                 save(opt=opt.state_dict(), random=torch.get_rng_state())
                 saved = time.perf_counter()
