@@ -16,7 +16,7 @@ from .trial import PREPROCESS, bars, learn, part, plan
 
 
 def test(budget: Budget) -> Finding:
-    own, seeds = plan(budget, 10, 20, rate=0.02), budget.of((0, 1), (0, 1, 2))
+    own, seeds = plan(budget, 10, 20, rate=0.02), budget.of((0, 1), tuple(range(7)))
     pictures, how = part(own.data, "test", own.tested), PREPROCESS[own.data]
 
     def both(net: torch.nn.Module) -> dict[str, float]:
