@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Question = tuple[Array, "asyncio.Future[Array]"]
 UNDER_WAY = 2  # batches handed to the thread: when it has answered one, the next is at hand
-LATE = 2.5  # times what the rate says: within that, 99 of 100 are answered under overload (bench/service.py)
+LATE = 3.0  # times what the rate says: within that, 99 of 100 are answered under overload (bench/service.py)
 UNKNOWN = 8  # full batches that may wait as long as nobody knows how fast they are answered
 
 
