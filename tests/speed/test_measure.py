@@ -69,7 +69,7 @@ def test_a_side_that_dies_on_the_way_does_not_lose_the_others(alone):
 
 def test_what_is_measured_again_is_so_by_other_processes(alone):
     *_, row = measure("lenet5_modern", 2, ("fast fp32", "eager"), rounds=1, threads=1)
-    again(row, 2, rounds=1, threads=1)
+    again(row, 1, rounds=1, threads=1)
     best = row["best"]["fp32"]
-    assert len(set(best["ratios"])) == 3
-    assert sorted(best["ratios"])[1] == best["ratio"] > 0
+    assert len(set(best["ratios"])) == 2
+    assert 0 < min(best["ratios"]) < best["ratio"] < max(best["ratios"])

@@ -59,3 +59,17 @@ def test_what_is_not_there_is_said(client):
     assert client.get("/network/lenet5/layers.json?size=5").status_code == 422
     assert client.get("/network/alexnet/layers.json?size=9").json()["detail"]
     assert client.get("/network/vgg16/drawing.svg").text.lstrip().startswith("<?xml")
+
+
+def test_only_what_stands_in_the_folder_of_data_is_taught(tmp_path):
+    (tmp_path / "data" / "mine").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    app = create_app(Settings(runs=tmp_path / "runs", data=tmp_path / "data", starts=True))
+    with TestClient(app) as client:
+        for data in ("../other", str(tmp_path / "other"), "", "mine/..", "theirs"):
+            answer = client.post("/runs", params={"model": "efficientnet_lite0", "data": data}, headers={"X-Requested-With": "convatlas"})
+            assert answer.status_code == 422, data
+        assert (
+            client.post("/runs", params={"model": "no such", "data": "mine"}, headers={"X-Requested-With": "convatlas"}).status_code == 422
+        )
+    assert not (tmp_path / "runs").exists()

@@ -32,7 +32,7 @@ def norms(name: str, normed: bool, batch: int) -> list[float]:
 
 
 def test(budget: Budget) -> Finding:
-    seeds, own = (0, 1), plan(budget, PASSES, 3, decay=1e-4, points=15, watched=5_000)
+    seeds, own = (0, 1), plan(budget, PASSES, 2, decay=1e-4, points=15, watched=5_000)
     makes = {name: lambda channels, name=name: build(name, in_channels=channels) for name in NAMES}
     found = rivals("degradation", makes, own, seeds, budget)
     # A run's training error at its end is noisy: the mean of its last fifth.
