@@ -30,7 +30,7 @@ from convatlas.machine import environment
 from convatlas.trained import of_weights
 
 OUT = Path(__file__).parent.parent / "results" / "bench" / "explain.json"
-MODEL, WINDOW, STRIDE, SHUFFLES, TOP = "efficientnet_lite0", 48, 22, 2000, 0.1
+MODEL, WINDOW, STRIDE, SHUFFLES, TOP = "efficientnet_lite0", 48, 25, 2000, 0.1
 
 
 def agreement(pointed: Tensor, tops: Tensor) -> Tensor:

@@ -50,8 +50,8 @@ def test_score_cam_asks_about_each_map(small):
         a = net.features(x)
         wanted = []
         for i in range(2):
-            masks = torch.stack([(m - m.min()) / (m.max() - m.min()).clamp(min=1e-12) for m in a[i]])
-            large = nn.functional.interpolate(masks[:, None], (12, 12), mode="bilinear", align_corners=False)
-            weights = net(x[i] * large)[:, 2].softmax(0)
+            large = nn.functional.interpolate(a[i][:, None], (12, 12), mode="bilinear", align_corners=False)
+            masks = torch.stack([(m - m.min()) / (m.max() - m.min()).clamp(min=1e-12) for m in large])
+            weights = net(x[i] * masks)[:, 2].softmax(0)
             wanted.append((weights[:, None, None] * a[i]).sum(0).relu())
     assert torch.allclose(score_cam(net, x, 2), torch.stack(wanted), atol=1e-6)

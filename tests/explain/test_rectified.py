@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from convatlas.explain.deconvnet import deconvnet
 from convatlas.explain.guided import guided
+from convatlas.explain.rectified import Rectified
 from convatlas.explain.what import Score, Unit, gradient
 from convatlas.mistake import Mistake
 from convatlas.models import build
@@ -107,7 +108,26 @@ def test_relu6_ends_where_it_ends():
     net[2].weight.data.fill_(1.0)
     x = torch.tensor([[[[-1.0, 3.0, 7.0]]]])
     assert guided(net, x).flatten().tolist() == [0.0, 1.0, 0.0]
-    assert deconvnet(net, x).flatten().tolist() == [1.0, 1.0, 1.0]
+    assert gradient(net, x, Score(), Rectified(guided=False)).flatten().tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("name", ["resnet20", "mobilenet_v1", "plain20"])
+def test_where_nothing_is_switched_a_deconvnet_is_the_same_of_every_picture_and_is_refused(name):
+    net = build(name).eval()
+    one, two = (gradient(net, torch.randn(1, 3, 64, 64), Score(3), Rectified(guided=False)) for _ in range(2))
+    assert torch.equal(one, two)
+    with pytest.raises(Mistake, match="every picture would look the same"):
+        deconvnet(net, torch.randn(1, 3, 64, 64))
+
+
+def test_a_unit_is_one_that_the_layer_has():
+    net, x = build("resnet20").eval(), torch.randn(1, 3, 32, 32)
+    with pytest.raises(Mistake, match="head gives no maps, but values"):
+        guided(net, x, Unit("head", 0))
+    with pytest.raises(Mistake, match="features gives 64 maps, counted from 0; there is no map 64"):
+        guided(net, x, Unit("features", 64))
+    with pytest.raises(Mistake, match="the maps of features are of 8 x 8; there is no place"):
+        guided(net, x, Unit("features", 0, (8, 0)))
 
 
 def test_the_network_is_left_as_it_was():

@@ -1,6 +1,10 @@
 """The verb for looking inside: explain."""
 
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
     from ..trained import Trained
 
 ITSELF = {"filters": "first filters", "reuse": "feature reuse", "maximise": "what a class wants to see", "receptive": "effective field"}
+AT_ONCE = 32  # pictures
 OTHERS = {"maps": "feature maps", "patches": "the nine strongest", "invariance": "invariance", "evolution": "on the way"}
 
 
@@ -22,9 +27,13 @@ Out = Annotated[Path, Parameter(name=("--out", "-o"), help="A folder for the pic
 Target = Annotated[
     str | None, Parameter(help="The class that is explained, its name or number; by default the one that the network answers.")
 ]
-Layer = Annotated[str | None, Parameter(help="Of which layer: for maps, patches, receptive and a chosen map. By default the features.")]
+Layer = Annotated[str | None, Parameter(help="Of which layer, where a method looks at one or a map is chosen. By default the features.")]
 Maps = Annotated[
     str | None, Parameter(name="--map", help="Which maps of it, numbers with commas; deconvnet and guided explain the first's strongest.")
+]
+Data = Annotated[
+    str | None,
+    Parameter(help="For patches and evolution: a data set instead of files, mnist, cifar10 (their tests) or a place, as `data` takes it."),
 ]
 Weights = Annotated[str | None, Parameter(help="Other weights for the network, as `convatlas predict` takes them.")]
 Offline = Annotated[bool, Parameter(negative=(), help="Do not ask the network for weights that are not here.")]
@@ -38,11 +47,14 @@ def explain(
     target: Target = None,
     layer: Layer = None,
     map_: Maps = None,
+    data: Data = None,
     weights: Weights = None,
     offline: Offline = False,
     json: Json = False,
 ) -> None:
     """Look inside a trained network: `convatlas explain gradcam efficientnet_lite0 photo.jpg -o DIR` writes pictures.
+
+    With --json it prints what was found, and writes what goes back to pixels beside its picture as numbers (.npy).
 
     Of each picture: gradcam, gradcam++, layercam, scorecam, occlusion (where it looks); gradient, deconvnet, guided, integrated (at which
     pixels); maps (what its stages give). Of many pictures: patches (of a map, the nine that excite it most, beside their projections),
@@ -65,14 +77,16 @@ def explain(
 
     if method not in (known := (*HEAT, *BACK, *OTHERS, *ITSELF)):
         raise Mistake(f"no method {method!r}; there are: {', '.join(known)}.")
-    if method not in ITSELF and not images:
-        raise Mistake(f"{method} needs pictures: name files, folders or patterns.")
+    understood(method, images, data, target, layer, map_)
     folder = Path(what) if (Path(what) / "recipe.json").exists() else None
     trained = opened(folder, None if folder else what, weights, offline)
     out.mkdir(parents=True, exist_ok=True)
-    files = expanded([str(image) for image in images])
+    pictures = seen(trained, expanded([str(image) for image in images]), data)
     problems, rows = [], []
-    for row in told(method, trained, folder, files, out, target, layer, map_):
+    for row in told(method, trained, folder, pictures, out, target, layer, map_):
+        values = row.pop("values", None)
+        if json and values is not None:
+            row["values"] = str(as_numbers(values, Path(row["picture"]).with_suffix(".npy")))
         (problems if "error" in row else rows).append(row)
         if "error" in row:
             complain(row["error"])
@@ -84,37 +98,124 @@ def explain(
         raise SystemExit(2)
 
 
+def understood(method: str, images: tuple[Path, ...], data: str | None, target: str | None, layer: str | None, map_: str | None) -> None:
+    """Raises Mistake for words that the method has no use for, or that it misses."""
+    from ..explain.methods import BACK, HEAT
+
+    many = ("patches", "evolution")
+    if method in ITSELF and (images or data):
+        raise Mistake(f"{method} is of the network itself and takes no pictures.")
+    if method not in ITSELF and not images and not data:
+        raise Mistake(f"{method} needs pictures: name files, folders or patterns{', or --data SOURCE' if method in many else ''}.")
+    if data and (images or method not in many):
+        raise Mistake(f"--data is for {' and '.join(many)}, in place of files.")
+    if map_ and method not in (*BACK, *many):
+        raise Mistake(f"{method} takes no --map; these do: {', '.join((*BACK, *many))}.")
+    if layer and (method == "occlusion" or (method in ITSELF and method != "receptive")):
+        raise Mistake(f"{method} takes no --layer.")
+    if layer and method in BACK and not map_:
+        raise Mistake(f"{method} explains the class; of a layer, name a map by --map.")
+    if target is None and method == "maximise":
+        raise Mistake("maximise needs a class: --target, its name or number.")
+    if target is not None and method not in (*HEAT, *BACK, "maximise", "invariance"):
+        raise Mistake(f"{method} is of no class and takes no --target.")
+
+
+@dataclass
+class Seen:
+    """Pictures that are read when they are wanted, each by its name; those that cannot be are left out and told in `problems`."""
+
+    trained: "Trained"
+    names: list[str]
+    read: Callable[[int], "Tensor"]
+    problems: dict[str, str] = field(default_factory=dict)
+    used: list[str] = field(default_factory=list)  # of the last time through, in order
+
+    def placed(self, i: int) -> "Tensor | None":
+        try:
+            return self.trained.place(self.read(i))
+        except Mistake as error:
+            self.problems[self.names[i]] = str(error)
+            return None
+
+    def __iter__(self) -> Iterator["Tensor"]:
+        """Batches (N, C, H, W) as the network takes them."""
+        import torch
+
+        from .use import watched
+
+        self.used.clear()
+        starts = range(0, len(self.names), AT_ONCE)
+        for start in watched(starts, len(starts)):
+            part = [(i, picture) for i in range(start, min(start + AT_ONCE, len(self.names))) if (picture := self.placed(i)) is not None]
+            self.used += [self.names[i] for i, _ in part]
+            if part:
+                yield self.trained.preprocess(torch.stack([picture for _, picture in part]))
+        if not self.used:
+            raise Mistake(f"none of the pictures can be read: {next(iter(self.problems.values()))}")
+
+
+def seen(trained: "Trained", files: list[Path], data: str | None) -> Seen:
+    from ..data import SOURCES
+    from ..data.listed import opened as opened_data
+    from ..data.pictures import read_picture
+
+    if data is None:
+        return Seen(trained, [str(file) for file in files], lambda i: read_picture(files[i], trained.channels))
+    if data in SOURCES:
+        held, channels = SOURCES[data].load("test").x, SOURCES[data].channels
+        names, read = [f"{data} test {i}" for i in range(len(held))], held.__getitem__
+    else:
+        parts = [(split, i) for split in opened_data(data).values() for i in range(len(split))]
+        channels, names = 3, [split.names[i] for split, i in parts]
+        read = lambda n: parts[n][0].read(parts[n][1])  # noqa: E731
+    if channels != trained.channels:
+        raise Mistake(f"pictures of {data} have {channels} colours; {trained.name} takes {trained.channels}.")
+    return Seen(trained, names, read)
+
+
+def as_numbers(values: "Tensor", file: Path) -> Path:
+    import numpy as np
+
+    from ..disk import whole
+
+    with whole(file) as draft, draft.open("wb") as opened_:
+        np.save(opened_, values.numpy())
+    return file
+
+
+def titled(stem: str, method: str, target: str | None, layer: str | None, maps: list[int]) -> str:
+    """A file's name, which tells what was asked."""
+    asked = [stem, method, target, layer, f"map{'+'.join(map(str, maps))}" if maps else None]
+    return re.sub(r"[^\w.+-]+", "_", "-".join(part for part in asked if part)) + ".png"
+
+
 def told(
     method: str,
     trained: "Trained",
     folder: Path | None,
-    files: list[Path],
+    pictures: Seen,
     out: Path,
     target: str | None,
     layer: str | None,
     map_: str | None,
 ) -> Iterator[dict[str, Any]]:
     maps = [number(part, "--map") for part in map_.split(",")] if map_ else []
-    of = class_of(trained, target)
+    of, itself = class_of(trained, target), Path(trained.name).name
     if method in ITSELF:
-        yield of_itself(method, trained, out, of, layer)
-        return
-    if method in OTHERS and method != "maps":
-        yield of_many(method, trained, folder, files, out, of, layer, maps)
-        return
-    for file in files:
-        try:
-            picture = placed(trained, file)
-        except Mistake as error:
-            yield {"file": str(file), "error": str(error)}
-            continue
-        yield {"file": str(file), "method": method, **of_one(method, trained, picture, out / f"{file.stem}-{method}.png", of, layer, maps)}
-
-
-def placed(trained: "Trained", file: Path) -> "Tensor":
-    from ..data.pictures import read_picture
-
-    return trained.place(read_picture(file, trained.channels))
+        yield of_itself(method, trained, out / titled(itself, method, target, layer, maps), of, layer)
+    elif method in OTHERS and method != "maps":
+        yield of_many(method, trained, folder, pictures, out / titled(itself, method, target, layer, maps), of, layer, maps)
+    else:
+        stems: Counter[str] = Counter()
+        for i, name in enumerate(pictures.names):
+            if (picture := pictures.placed(i)) is None:
+                continue
+            stems[stem := Path(name).stem] += 1
+            file = out / titled(stem if stems[stem] == 1 else f"{stem}-{stems[stem]}", method, target, layer, maps)
+            yield {"file": name, "method": method, **of_one(method, trained, picture, file, of, layer, maps)}
+    for name, problem in pictures.problems.items():
+        yield {"file": name, "error": problem}
 
 
 def number(text: str, option: str) -> int:
@@ -156,14 +257,14 @@ def of_one(
         draw.heat(picture, found, f"{trained.name}: {about}", HEAT[method], file)
         return row | {"heat": rounded(found)}
     what = Unit(layer or "features", maps[0]) if maps else Score(of)
-    found = explainer(method)(net, x, what)[0]
+    found = explainer(method)(net, x, what)[0].detach()
     named = f"map {maps[0]} of {layer or 'features'}" if maps else about
     draw.projection(picture, found, f"{trained.name}: {named}", BACK[method], file)
-    return row | {"about": named, "largest": float(found.abs().max()), "sum": float(found.sum())}
+    return row | {"about": named, "largest": float(found.abs().max()), "sum": float(found.sum()), "values": found}
 
 
-def rounded(found: "Tensor") -> list[list[float]]:
-    return [[round(value, 6) for value in row] for row in found.tolist()]
+def rounded(found: "Tensor") -> list[list[float | None]]:
+    return [[None if isnan(value) else round(value, 6) for value in row] for row in found.tolist()]
 
 
 def stages(trained: "Trained", x: "Tensor", layer: str | None, file: Path) -> dict[str, Any]:
@@ -171,13 +272,13 @@ def stages(trained: "Trained", x: "Tensor", layer: str | None, file: Path) -> di
     import torch
 
     from ..explain import draw
-    from ..explain.what import given
+    from ..explain.what import as_maps, given
 
     with torch.no_grad():
         if layer:
-            maps = given(trained.net, x, layer)[0]
+            maps = as_maps(given(trained.net, x, layer), layer)[0]
             draw.grid([m.numpy() for m in maps[:64]], f"{trained.name}: {layer}", file, "magma")
-            return {"about": f"{len(maps)} maps of {layer}", "shape": list(maps.shape)}
+            return {"about": f"{len(maps)} maps of {layer}", "shape": list(maps.shape), "values": maps}
         found = trained.net.pyramid(x, [name for name, _ in trained.net.features.named_children()])  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
     shown = {name: maps[0][maps[0].flatten(1).mean(1).argmax()].numpy() for name, maps in found.items() if maps.ndim == 4}
     draw.grid(list(shown.values()), f"{trained.name}: of each stage the map of the largest mean", file, "magma", list(shown))
@@ -188,8 +289,8 @@ def of_many(
     method: str,
     trained: "Trained",
     folder: Path | None,
-    files: list[Path],
-    out: Path,
+    pictures: Seen,
+    file: Path,
     target: int | None,
     layer: str | None,
     maps: list[int],
@@ -200,32 +301,31 @@ def of_many(
 
     from ..explain import draw
 
-    read = [placed(trained, file) for file in files]
-    parts = [trained.preprocess(torch.stack(read[i : i + 32])) for i in range(0, len(read), 32)]
-    file = out / f"{trained.name}-{method}.png"
     if method == "invariance":
         from ..explain.invariance import invariance
 
         names = [name for name, _ in trained.net.features.named_children()]  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
         layers = [f"features.{names[0]}", f"features.{names[-1]}"] if layer is None else [layer]
-        found = invariance(trained.net, torch.cat(parts), layers, None if target is None else torch.full((len(read),), target))
-        draw.curves(found, f"{trained.name}, {len(read)} pictures", file)
+        x = torch.cat(list(pictures))
+        found = invariance(trained.net, x, layers, None if target is None else torch.full((len(x),), target))
+        draw.curves(found, f"{trained.name}, {len(x)} pictures", file)
         return {"method": method, "picture": str(file), "about": f"{len(found)} curves", "curves": [asdict(curve) for curve in found]}
-    chosen, of, names = maps or list(range(6)), layer or "features", []
+    of, names = layer or "features", []
     if method == "patches":
         from ..explain.patches import strongest
 
-        found = strongest(trained.net, parts, of, chosen)
+        found = strongest(trained.net, pictures, of, maps)
     else:
         from safetensors.torch import load_file
 
         from ..explain.evolution import evolution
 
         kept = kept_in(folder)
-        found, names = evolution(trained.net, map(load_file, kept.values()), parts, of, chosen), [f"step {n}" for n in kept]
-    draw.patches(found, trained.preprocess.mean, trained.preprocess.std, f"{trained.name}: {of}, {len(read)} pictures", file, names)
+        found, names = evolution(trained.net, map(load_file, kept.values()), pictures, of, maps), [f"step {n}" for n in kept]
+    title = f"{trained.name}: {of}, {len(pictures.used):,} pictures"
+    draw.patches(found, trained.preprocess.mean, trained.preprocess.std, title, file, names)
     rows = {
-        str(m): [{"file": str(files[p.picture]), "value": p.value, "place": p.place, "box": p.box} for p in best]
+        str(m): [{"file": pictures.used[p.picture], "value": p.value, "place": p.place, "box": p.box} for p in best]
         for m, best in found.items()
     }
     return {"method": method, "picture": str(file), "about": f"{len(found)} maps", "maps": rows} | ({"columns": names} if names else {})
@@ -239,14 +339,13 @@ def kept_in(folder: Path | None) -> dict[int, Path]:
     return dict(sorted(files.items()))
 
 
-def of_itself(method: str, trained: "Trained", out: Path, target: int | None, layer: str | None) -> dict[str, Any]:
+def of_itself(method: str, trained: "Trained", file: Path, target: int | None, layer: str | None) -> dict[str, Any]:
     import torch
 
     from ..explain import draw
     from ..models.backbone import stem
 
-    net, file = trained.net, out / f"{trained.name}-{method}.png"
-    row = {"method": method, "picture": str(file)}
+    net, row = trained.net, {"method": method, "picture": str(file)}
     if method == "filters":
         filters = stem(net).weight.detach()  # pyright: ignore[reportArgumentType]
         draw.grid([draw.contrast(f if len(f) == 3 else f[:1]) for f in filters], f"{trained.name}: {len(filters)} first filters", file)
@@ -263,13 +362,13 @@ def of_itself(method: str, trained: "Trained", out: Path, target: int | None, la
 
         found = receptive(net, layer or "features", torch.randn(8, trained.channels, size, size))
         draw.grid([found.sqrt().numpy()], f"{trained.name}: what the middle of {layer or 'features'} depends on", file, "magma")
-        return row | {"about": f"as large as a square of {effective(found):.0f} pixels", "side": effective(found)}
+        return row | {"about": f"as large as a square of {effective(found):.0f} pixels", "side": effective(found), "values": found}
     from ..explain.maximise import maximise
 
-    of = 0 if target is None else target
+    of = target or 0
     found = maximise(net, of, (trained.channels, size, size))
     mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (trained.preprocess.mean, trained.preprocess.std))
     draw.grid([draw.image(((found[0] * std + mean) * 255).clamp(0, 255))], f"{trained.name}: {trained.classes[of]}", file)
     with torch.no_grad():
         said = net(found)[0]
-    return row | {"about": trained.classes[of], "score": float(said[of]), "probability": float(said.softmax(0)[of])}
+    return row | {"about": trained.classes[of], "score": float(said[of]), "probability": float(said.softmax(0)[of]), "values": found[0]}

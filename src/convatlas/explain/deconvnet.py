@@ -6,10 +6,21 @@ Unpool by the switches, rectify, filter by the transposed weights, down to the p
 
 from torch import Tensor, nn
 
+from ..mistake import Mistake
 from .rectified import Rectified
 from .what import Score, What, gradient
 
 
 def deconvnet(net: nn.Module, x: Tensor, what: What | None = None) -> Tensor:
-    """What in each picture the unit has seen, like x. Raises Mistake for a network that is not of ReLUs."""
-    return gradient(net, x, what or Score(), Rectified(guided=False))
+    """What in each picture the unit has seen, like x.
+
+    Raises Mistake for a network that is not of ReLUs, and for one without switches, where it would be the same of every picture.
+    """
+    rule = Rectified(guided=False)
+    found = gradient(net, x, what or Score(), rule)
+    if not rule.switched:
+        raise Mistake(
+            f"a deconvnet goes back by the switches of max pools; on this way {type(net).__name__} has none, and every picture "
+            "would look the same. Try guided."
+        )
+    return found

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from .what import Score, layer_of
+from .what import Score, as_maps, layer_of
 
 AT_ONCE = 32  # pictures
 
@@ -20,7 +20,7 @@ def maps_and_gradients(net: nn.Module, x: Tensor, target: int | Tensor | None, l
     found: list[Tensor] = []
 
     def keep(_: nn.Module, __: object, out: Tensor) -> Tensor:
-        found.append(out.detach().requires_grad_())
+        found.append(as_maps(out, layer).detach().requires_grad_())
         return found[0]
 
     handle = layer_of(net, layer).register_forward_hook(keep)
@@ -59,9 +59,9 @@ def score_cam(net: nn.Module, x: Tensor, target: int | Tensor | None = None, lay
     classes = net(x).argmax(1) if target is None else torch.as_tensor(target).expand(len(x))
     cams = []
     for picture, own, of in zip(x, maps, classes, strict=True):
-        low, high = own.amin((1, 2), keepdim=True), own.amax((1, 2), keepdim=True)
-        masks = (own - low) / (high - low).clamp(min=1e-12)
-        masks = interpolate(masks[:, None], picture.shape[1:], mode="bilinear", align_corners=False)
+        masks = interpolate(own[:, None], picture.shape[1:], mode="bilinear", align_corners=False)
+        low, high = masks.amin((2, 3), keepdim=True), masks.amax((2, 3), keepdim=True)
+        masks = (masks - low) / (high - low).clamp(min=1e-12)
         said = torch.cat([net(picture * part)[:, of] for part in masks.split(AT_ONCE)])
         cams.append((said.softmax(0)[:, None, None] * own).sum(0).relu())
     return torch.stack(cams)

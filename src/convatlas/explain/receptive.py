@@ -3,14 +3,16 @@
 import torch
 from torch import Tensor, nn
 
-from .what import given, gradient
+from .what import as_maps, given, gradient
 
 
 def receptive(net: nn.Module, layer: str, x: Tensor) -> Tensor:
-    """(H, W), at most 1: how strongly the middle unit of a layer's maps depends on each pixel, the mean over its maps and pictures x."""
+    """(H, W), at most 1: how strongly the middle unit of a layer's maps depends on each pixel: the size of the
+    gradient of its maps' sum, the mean over pictures x.
+    """
 
     def middle(net: nn.Module, x: Tensor) -> Tensor:
-        maps = given(net, x, layer)
+        maps = as_maps(given(net, x, layer), layer)
         return maps[:, :, maps.shape[2] // 2, maps.shape[3] // 2].sum(1)
 
     found = gradient(net, x, middle).abs().mean((0, 1))

@@ -21,13 +21,19 @@ RECTIFIERS = {F.relu: None, torch.relu: None, torch.relu_: None, Tensor.relu: No
 CURVED = {F.hardtanh, F.silu, F.gelu, F.hardswish, F.hardsigmoid, F.sigmoid, F.tanh, F.elu, F.leaky_relu, F.softplus, F.mish}
 CURVED |= {torch.sigmoid, torch.tanh, Tensor.sigmoid, Tensor.tanh, Tensor.sigmoid_, Tensor.tanh_}
 
+SWITCHES = ("max_pool2d", "max_pool2d_with_indices", "adaptive_max_pool2d", "local_response_norm")
+
 
 class Rectified(TorchFunctionMode):
-    """Within it, a ReLU lets back what is positive; if `guided`, only where it also let something through on the way there."""
+    """Within it, a ReLU lets back what is positive; if `guided`, only where it also let something through on the way there.
+
+    `switched` tells whether the way led through a max pool or a normalisation of responses, which a picture sets.
+    """
 
     def __init__(self, guided: bool):
         super().__init__()
         self.guided = guided
+        self.switched = False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is F.hardtanh and kwargs and kwargs.get("min_val") == 0:  # what nn.ReLU6 calls
@@ -36,6 +42,7 @@ class Rectified(TorchFunctionMode):
             raise Mistake(f"going back this way is for networks of ReLUs; this one has {func.__name__}. Try integrated or gradcam.")
         if func in RECTIFIERS:
             return Rectify.apply(args[0], RECTIFIERS[func], self.guided)
+        self.switched |= getattr(func, "__name__", "") in SWITCHES
         if func is F.local_response_norm:
             return scaled(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))

@@ -34,10 +34,10 @@ class Unit:
     place: tuple[int, int] | None = None
 
     def __call__(self, net: nn.Module, x: Tensor) -> Tensor:
-        maps = given(net, x, self.layer)
-        if not 0 <= self.map < maps.shape[1]:
-            raise Mistake(f"{self.layer} gives {maps.shape[1]} maps, counted from 0; there is no map {self.map}.")
+        maps = as_maps(given(net, x, self.layer), self.layer, self.map)
         own = maps[:, self.map]
+        if self.place and not all(0 <= at < side for at, side in zip(self.place, own.shape[1:], strict=True)):
+            raise Mistake(f"the maps of {self.layer} are of {own.shape[1]} x {own.shape[2]}; there is no place {self.place}.")
         return own.flatten(1).amax(1) if self.place is None else own[:, self.place[0], self.place[1]]
 
 
@@ -71,6 +71,15 @@ def given(net: nn.Module, x: Tensor, layer: str) -> Tensor:
     if not found:
         raise Mistake(f"{layer} of {type(net).__name__} does not take part.")
     return found[0]
+
+
+def as_maps(out: Tensor, layer: str, *maps: int) -> Tensor:
+    """What a layer gave, (N, C, H, W). Raises Mistake if it is no maps, or has not all of these."""
+    if out.ndim != 4:
+        raise Mistake(f"{layer} gives no maps, but values {tuple(out.shape[1:])}; name a layer before that.")
+    if beyond := [m for m in maps if not 0 <= m < out.shape[1]]:
+        raise Mistake(f"{layer} gives {out.shape[1]} maps, counted from 0; there is no map {beyond[0]}.")
+    return out
 
 
 def gradient(net: nn.Module, x: Tensor, what: What, rule: AbstractContextManager[Any] | None = None) -> Tensor:
