@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from convatlas.explain.maximise import blurred, maximise
@@ -14,5 +15,6 @@ def test_a_class_scores_more_for_its_picture_than_for_any_other_noise():
     assert torch.equal(found, maximise(net, 4, (1, net.size, net.size), steps=60))
 
 
-def test_a_blur_keeps_the_mean_of_a_plain_picture():
-    assert torch.allclose(blurred(torch.ones(1, 3, 9, 9)), torch.ones(1, 3, 9, 9))
+@pytest.mark.parametrize("sigma", [0.3, 1.5, 9.0])
+def test_a_blur_keeps_a_plain_picture(sigma):
+    assert torch.allclose(blurred(torch.ones(1, 3, 9, 9), sigma), torch.ones(1, 3, 9, 9))

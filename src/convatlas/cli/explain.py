@@ -367,8 +367,7 @@ def of_itself(method: str, trained: "Trained", file: Path, target: int | None, l
 
     of = target or 0
     found = maximise(net, of, (trained.channels, size, size))
-    mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (trained.preprocess.mean, trained.preprocess.std))
-    draw.grid([draw.image(((found[0] * std + mean) * 255).clamp(0, 255))], f"{trained.name}: {trained.classes[of]}", file)
+    draw.grid([draw.contrast(found[0], 0.97)], f"{trained.name}: {trained.classes[of]}", file)
     with torch.no_grad():
         said = net(found)[0]
     return row | {"about": trained.classes[of], "score": float(said[of]), "probability": float(said.softmax(0)[of]), "values": found[0]}

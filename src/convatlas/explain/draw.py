@@ -25,9 +25,9 @@ def image(x: Tensor) -> NDArray[np.float64]:
     return shown if x.shape[0] == 3 else shown.repeat(3, 2)
 
 
-def contrast(x: Tensor) -> NDArray[np.float64]:
-    """A projection (C, H, W) of either sign as a picture: grey is 0, and a hundredth of its values are beyond black and white."""
-    top = float(torch.quantile(x.abs().flatten().double(), 0.99)) or float(x.abs().max()) or 1.0
+def contrast(x: Tensor, inside: float = 0.99) -> NDArray[np.float64]:
+    """A projection (C, H, W) of either sign as a picture: grey is 0, and all but a share `inside` of its values are beyond black and white."""
+    top = float(torch.quantile(x.abs().flatten().double(), inside)) or float(x.abs().max()) or 1.0
     shown = (x.double() / (2 * top) + 0.5).clamp(0, 1).permute(1, 2, 0).numpy()
     return shown if x.shape[0] == 3 else shown.repeat(3, 2)
 
@@ -71,8 +71,8 @@ def projection(picture: Tensor, found: Tensor, title: str, bar: str, file: Path)
 def grid(pictures: Sequence[NDArray[np.float64]], title: str, file: Path, cmap: str | None = None, names: Sequence[str] = ()) -> None:
     """Many small pictures, as near to a square as they go."""
     columns = ceil(sqrt(len(pictures)))
-    rows = ceil(len(pictures) / columns)
-    figure = Figure(figsize=(min(12, max(5, 0.4 + 1.0 * columns)), min(12, 0.7 + 1.0 * rows)), layout="constrained")
+    rows, side = ceil(len(pictures) / columns), max(1.0, 3.6 / columns)  # inches
+    figure = Figure(figsize=(min(12, max(5, 0.4 + side * columns)), min(12, 0.7 + side * rows)), layout="constrained")
     axes = np.ravel(figure.subplots(rows, columns))
     for axis in axes:
         axis.set_axis_off()
@@ -111,6 +111,7 @@ def curves(found: Sequence[Curve], title: str, file: Path) -> None:
     for column, curve in enumerate(found):
         for layer, distances in curve.distances.items():
             axes[0, column].plot(curve.amounts, distances, label=layer)
+        axes[0, column].yaxis.set_major_formatter("{x:.2f}")  # the layout counts on labels of one width
         axes[1, column].plot(curve.amounts, curve.probability, color=INK)
         axes[1, column].set(xlabel=curve.kind, ylim=(0, 1))
     axes[0, 0].set_ylabel("distance of features")
