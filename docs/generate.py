@@ -38,7 +38,12 @@ source, as published; none was measured here. The last column names the fields w
 CLAIMS = """# Claims
 
 Made by docs/generate.py from results/claims; `convatlas claims NAME --full --out results/claims` tries one again. "Here" is CIFAR-10 or
-arithmetic, on a small machine; most claims were made of ImageNet. A verdict takes an interval of 95 % over seeds that excludes chance.
+arithmetic, on a small machine; most claims were made of ImageNet. What is counted holds if the numbers are the paper's. A verdict on
+what was trained takes an interval of 95 % that excludes chance, or what the sentence allows: over seeds, and for seven_networks over
+pictures. Networks that several claims need alike (same start, plan and seed) are trained once and counted in each: seven_networks,
+ten_crops and the 5x5 of stacked_filters share theirs; so do dropout and augmentation, and response_norm and overlapping_pools. Each is
+trained in one thread, two at a time. ten_crops was tried with three seeds first, which left it undecided, and then with the seven that
+were there.
 """
 
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from convatlas.claims import NAMES, claim, examine
+from convatlas.claims.degradation import judged
 from convatlas.claims.draw import draw
 from convatlas.claims.finding import FAILS, HOLDS, OPEN, Budget, all_of, more
 from convatlas.claims.relu_sooner import best, sooner
@@ -39,6 +40,16 @@ def test_verdicts_are_by_intervals():
     assert more([1.0, 2.0, 3.0], [2.0, 1.0, 3.0])[0] == OPEN
     assert more([1.0, 5.0, 9.0], [0.9, 4.85, 8.9])[0] == OPEN
     assert more([1.0, 5.0, 9.0], [0.9, 4.85, 8.9], margin)[0] == HOLDS  # of the same network, in pairs
+
+
+def test_degradation_takes_both_halves():
+    worse, better = {"plain20": [12.1, 12.4], "plain56": [36.2, 38.0]}, {"resnet20": [9.0, 9.2], "resnet56": [6.1, 6.0]}
+    verdict, says, _ = judged(worse | better)
+    assert verdict == HOLDS
+    assert says.startswith("training error: plain-56 beside plain-20 +24.85 (+20.")
+    assert "ResNet-56 beside ResNet-20 -3.05 (-3." in says
+    assert judged(worse | {"resnet20": [6.1, 6.0], "resnet56": [9.0, 9.2]})[0] == FAILS
+    assert judged({"plain20": [12.0, 30.0], "plain56": [13.0, 31.0]} | better)[0] == OPEN
 
 
 def test_several_things_at_once_hold_if_each_does():

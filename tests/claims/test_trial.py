@@ -9,6 +9,7 @@ from convatlas.claims import trial
 from convatlas.claims.finding import OPEN, Budget
 from convatlas.claims.small import small
 from convatlas.claims.trial import Course, contest, learn, plan
+from convatlas.mistake import Mistake
 
 
 @pytest.fixture
@@ -82,6 +83,9 @@ def test_a_training_ends_when_the_error_is_enough(own):
     assert len(learn("net", small, replace(own, points=6, enough=100.0), 0, Budget()).curve) == 1
 
 
-def test_what_learns_nothing_of_a_full_budget_is_no_result(own):
-    with pytest.raises(RuntimeError, match="net, seed 0, learned nothing"):
-        learn("net", small, replace(own, rate=0.0), 0, Budget(full=True))
+def test_what_learns_nothing_of_a_full_budget_is_no_result_where_it_must(own, tmp_path):
+    for _ in range(2):  # and is not trained again
+        with pytest.raises(Mistake, match="net, seed 0, learned nothing"):
+            learn("net", small, replace(own, rate=0.0), 0, Budget(full=True, folder=tmp_path))
+    assert torch.load(next(tmp_path.iterdir()), weights_only=True)["done"]
+    assert learn("net", small, replace(own, rate=0.0), 0, Budget(full=True, folder=tmp_path), must=False).reached(50.0) is None

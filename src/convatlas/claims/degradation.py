@@ -4,7 +4,7 @@ plain-20 and plain-56, ResNet-20 and ResNet-56, trained alike. Beside them the n
 depth, at the start, with and without batch norms.
 """
 
-from statistics import mean
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
@@ -31,23 +31,32 @@ def norms(name: str, normed: bool, batch: int) -> list[float]:
     return [float(m.weight.grad.norm()) for m in net.modules() if isinstance(m, nn.Conv2d) and m.weight.grad is not None]
 
 
+def judged(last: Mapping[str, Sequence[float]]) -> tuple[str, str, dict[str, list[float]]]:
+    """The verdict by the training errors (of each network, one a seed), a sentence, and the two margins."""
+    plain, worse, (a, b) = more(last["plain56"], last["plain20"])
+    residual, better, (c, d) = more(last["resnet20"], last["resnet56"])
+    says = f"training error: plain-56 beside plain-20 {signed(worse, a, b)}, ResNet-56 beside ResNet-20 {signed(-better, -d, -c)}"
+    margins = {"plain, deeper minus shallower": [worse, a, b], "residual, shallower minus deeper": [better, c, d]}
+    return all_of(plain, residual), says, margins
+
+
 def test(budget: Budget) -> Finding:
     seeds, own = (0, 1), plan(budget, PASSES, 2, decay=1e-4, points=15, watched=5_000)
     makes = {name: lambda channels, name=name: build(name, in_channels=channels) for name in NAMES}
     found = rivals("degradation", makes, own, seeds, budget)
-    # A run's training error at its end is noisy: the mean of its last fifth.
-    last = {name: [mean(a for _, a, _ in c.curve[-max(1, len(c.curve) // 5) :]) for c in courses] for name, courses in found.items()}
-    plain, worse, (a, b) = more(last["plain56"], last["plain20"])
-    residual, better, (c, d) = more(last["resnet20"], last["resnet56"])
+    last = {name: [c.train_error for c in courses] for name, courses in found.items()}
+    verdict, says, margins = judged(last)
     depth = {
         f"{name}{'' if normed else ' without norms'}": norms(name, normed, budget.of(8, 64)) for name in NAMES for normed in (True, False)
     }
-    figures = {"training error": last, "test error": {name: [c.test_error for c in own] for name, own in found.items()},
-               "plain, deeper minus shallower": [worse, a, b], "residual, shallower minus deeper": [better, c, d],
+    figures = {"training error": last, "test error": {name: [c.test_error for c in own] for name, own in found.items()}, **margins,
                "gradient norms": {name: [float(f"{v:.3e}") for v in row] for name, row in depth.items()}}  # fmt: skip
-    says = (f"training error: plain-56 beside plain-20 {signed(worse, a, b)}, "
-            f"ResNet-56 beside ResNet-20 {signed(-better, -d, -c)}")  # fmt: skip
-    return Finding(all_of(plain, residual), says, figures, curves(found), seeds, seconds(found))
+    first = {name: row[1] / row[-1] for name, row in depth.items()}
+    says += (f"; at the start the gradient of plain-56's second convolution is {first['plain56']:,.1f} times its last's "
+             f"({first['plain56 without norms']:,.1f} without batch norms), of ResNet-56's {first['resnet56']:,.1f}")  # fmt: skip
+    series = {name: [[n, v] for n, v in enumerate(row, 1)] for name, row in depth.items()}
+    deep = {"kind": "lines", "x": "convolution, from the picture on", "y": "norm of its gradient", "scale": "log", "series": series}
+    return Finding(verdict, says, figures, {"panels": [curves(found), deep]}, seeds, seconds(found))
 
 
 CLAIM = Claim(

@@ -29,7 +29,7 @@ class Finding:
     """`says` is a sentence with the numbers; `seconds` of training, if any.
 
     `picture` is plain data: {"kind": "lines", "x", "y", "series": {name: [[x, y], ...]}}, or {"kind": "bars", "y", "bars": {name:
-    [value, low, high]}}.
+    [value, low, high]}}, or {"panels": [of these]}; lines may have a "scale" for y, "log".
     """
 
     verdict: str

@@ -36,7 +36,7 @@ def test(budget: Budget) -> Finding:
     bars = {"one": [sum(singles) / len(singles), low, high], f"{len(said)} together": [error, *wilson(int(together.sum()), len(together))]}
     figures = {"errors": singles, "together": error, "gain": [middle, middle - half, middle + half]}
     gained = signed(-middle, -middle - half, -middle + half)
-    says = f"{len(said)} networks err {bars['one'][0]:.2f} % each and {error:.2f} % together, {gained}"
+    says = f"{len(said)} networks err {bars['one'][0]:.2f} % each and {error:.2f} % together, {gained} over {len(together):,} pictures"
     picture = {"kind": "bars", "y": "test error, % (95 % over seeds; over pictures)", "bars": bars}
     return Finding(verdict, says, figures, picture, tuple(seeds), took)
 

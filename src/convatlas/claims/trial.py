@@ -19,6 +19,7 @@ from ..data.pictures import Pictures
 from ..disk import whole
 from ..evaluate import scores
 from ..intervals import over_seeds
+from ..mistake import Mistake
 from ..precision import careful
 from ..recipes import Cosine, CrossEntropy, Loss, Recipe, Steps
 from ..recipes.cifar import CIFAR, SHIFTED
@@ -33,6 +34,7 @@ PREPROCESS = {
     "fashion-mnist": Preprocess(size=32, mean=(0.2860,), std=(0.3530,)),
 }
 SAVED = 60.0  # seconds
+NOTHING = 85.0  # % training error, of ten classes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,12 +127,19 @@ def errors(net: nn.Module, pictures: Pictures, how: Preprocess) -> float:
 
 
 def learn(
-    name: str, make: Make, plan: Plan, seed: int, budget: Budget, loss: Loss | None = None, tell: Callable[[nn.Module], Any] | None = None
+    name: str,
+    make: Make,
+    plan: Plan,
+    seed: int,
+    budget: Budget,
+    loss: Loss | None = None,
+    tell: Callable[[nn.Module], Any] | None = None,
+    must: bool = True,
 ) -> Course:
     """Trains a network. What the budget's folder has is read from there, whoever trained it: the same network by the same plan from the
     same start is the same. One that was interrupted goes on. `name` is what it is called here.
 
-    `tell` says more of the trained network, as plain values. Raises RuntimeError if it learned nothing of a full budget.
+    `tell` says more of the trained network, as plain values. Raises Mistake if it learned nothing of a full budget and `must` have.
     """
     recipe = replace(plan.recipe, loss=loss or CrossEntropy())
     torch.manual_seed(seed)
@@ -147,6 +156,8 @@ def learn(
     if not state["done"]:
         go_on(f"{name}, seed {seed}", net, plan, recipe, state, budget, kept)
     _, train_error, test_error = state["curve"][-1]
+    if must and budget.full and train_error > NOTHING:
+        raise Mistake(f"{name}, seed {seed}, learned nothing: its training error is {train_error:.1f} %.")
     told = tell(net.eval()) if tell else {}
     parameters = sum(p.numel() for p in net.parameters())
     return Course(train_error, test_error, state["curve"], round(state["seconds"], 1), parameters, told, asdict(plan))
@@ -184,8 +195,6 @@ def go_on(name: str, net: nn.Module, plan: Plan, recipe: Recipe, state: dict[str
                 save(opt=opt.state_dict(), random=torch.get_rng_state())
                 saved = time.perf_counter()
             begun = time.perf_counter()
-    if budget.full and state["curve"][-1][1] > 85:
-        raise RuntimeError(f"{name}, learned nothing: its training error is {state['curve'][-1][1]:.1f} %.")
     state["done"] = True
     state.pop("opt", None)
     state.pop("random", None)
@@ -193,14 +202,19 @@ def go_on(name: str, net: nn.Module, plan: Plan, recipe: Recipe, state: dict[str
 
 
 def rivals(
-    name: str, makes: Mapping[str, Make | tuple[Make, Plan]], plan: Plan, seeds: Sequence[int], budget: Budget
+    name: str,
+    makes: Mapping[str, Make | tuple[Make, Plan]],
+    plan: Plan,
+    seeds: Sequence[int],
+    budget: Budget,
+    must: bool = True,
 ) -> dict[str, list[Course]]:
     """Each network, or network and plan of its own, for each seed."""
     found: dict[str, list[Course]] = {key: [] for key in makes}
     for seed in seeds:
         for key, what in makes.items():
             make, own = what if isinstance(what, tuple) else (what, plan)
-            found[key].append(learn(f"{name}-{key.replace(' ', '_')}", make, own, seed, budget))
+            found[key].append(learn(f"{name}-{key.replace(' ', '_')}", make, own, seed, budget, must=must))
     return found
 
 
