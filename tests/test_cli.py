@@ -225,9 +225,23 @@ MISTAKES = {
     "no pictures": (["predict", "--run", "RUN"], "name at least one picture"),
     "predict without a run": (["predict", "a.png"], "name a network or a run"),
     "nothing fits": (["models", "transformer"], "nothing is called like 'transformer'"),
-    "occupied": (["train", "lenet5-mnist", "--out", "RUN"], "holds another run. Go on with it by --resume"),
+    "occupied": (["train", "lenet5-mnist", "--out", "RUN"], "holds a run already. Go on with it by --resume"),
     "another recipe's run": (["train", "lenet5-mnist", "--resume", "RUN"], "follows lenet5_modern-mnist, not lenet5-mnist"),
     "other values": (["train", "--resume", "RUN", "--recipe.batch", "7"], "cannot go on by another recipe (recipe.batch: 100, now 7)"),
+    "another seed": (["train", "--resume", "RUN", "--seed", "5"], "goes on where it is, with the seed that it began with"),
+    "no seed": (["train", "lenet5-mnist", "--seed", "-1"], "--seed is -1; it must be at least 0"),
+    "no workers": (["train", "lenet5-mnist", "--workers", "0"], "--workers is 0; it must be at least 1"),
+    "no such model": (["train", "lenet5-mnist", "--recipe.model", "nope"], "no model 'nope'; convatlas models lists them"),
+    "colours": (["train", "resnet20-cifar10", "--recipe.data", "mnist"], "takes pictures of 3 channels; those of mnist have 1"),
+    "no classes": (["predict", "RUN", "a.png", "--top", "0"], "--top is 0; it must be at least 1"),
+    "workers of nobody": (["predict", "RUN", "a.png", "--workers", "2"], "--workers are Ray's"),
+    "no rate": (["finetune", "efficientnet_lite0", "RUN", "--rate", "nan"], "--rate is nan; it must be more than 0"),
+    "one fold": (["finetune", "efficientnet_lite0", "RUN", "--folds", "1"], "--folds is 1; it must be 2 or more, or 0"),
+    "no port": (["serve", "--port", "99999"], "--port is 99999; ports are 1 to 65535"),
+    "no precision": (["serve", "--precision", "foo"], "no precision 'foo'; there are: auto, fp32"),
+    "int8 of nothing": (["serve", "--precision", "int8"], "--calibration FOLDER"),
+    "no time": (["serve", "--budget", "-1"], "--budget is -1.0; it is in seconds"),
+    "no results": (["page", "--results", "/nowhere"], "/nowhere is not a folder"),
 }
 
 
@@ -240,6 +254,15 @@ def test_a_mistake_is_answered_in_one_line_with_exit_code_2(convatlas, case, run
     assert reason in ended.stderr
     assert ended.stderr.count("\n") == 1
     assert ended.stdout == ""
+
+
+def test_a_checkpoint_that_is_none_is_said(convatlas, run, tmp_path):
+    (tmp_path / "recipe.json").write_bytes((run / "recipe.json").read_bytes())
+    for text in (b"garbage", b""):
+        (tmp_path / "state.pt").write_bytes(text)
+        ended = convatlas("predict", tmp_path, "a.png")
+        assert ended.returncode == 2
+        assert "state.pt is damaged, or no checkpoint" in ended.stderr
 
 
 def test_a_read_only_place_is_refused(convatlas, tmp_path):

@@ -209,6 +209,12 @@ def test_what_cannot_be_is_refused(place, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_stage_that_is_not_there_is_said_before_anything_is_trained(convatlas, place, alone):
+    ended = convatlas("finetune", "efficientnet_lite0", place, "--freeze", "nope")
+    assert ended.returncode == 2
+    assert "efficientnet_lite0 has no stage 'nope'; there are: stage1" in ended.stderr
+
+
 def test_the_command_tunes_tests_and_predicts(convatlas, place, alone):
     torch.save(build("resnet20").state_dict(), "mine.pth")
     words = ("finetune", "resnet20", place, "--weights", "mine.pth", "--passes", "1", "--size", "32", "--out", "run", "--json")

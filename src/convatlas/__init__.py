@@ -30,6 +30,11 @@ NAMES = {
 __all__ = ["MODELS", "RECIPES", "Recipe", "adopt", "analyse", "begin", "build", "fast", "fit", "load"]
 
 
+def __dir__() -> list[str]:
+    """So that a notebook completes the public names, too, before they are imported."""
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     """A public name, imported when it is first asked for: the command must answer --help before torch is loaded."""
     if name not in NAMES:

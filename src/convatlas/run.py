@@ -24,6 +24,7 @@ from importlib.metadata import version
 from io import BytesIO
 from math import inf
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import safetensors.torch
@@ -43,7 +44,7 @@ from .models import build
 from .models.net import Net
 from .precision import careful
 from .recipes import Recipe
-from .recipes.text import decode, differences, encode
+from .recipes.text import decode, encode
 from .sets import batches, load_sets
 from .train import Averaged, Step, fit, in_layout, machine, recalibrate
 
@@ -363,7 +364,7 @@ def write_weights(path: Path, net: nn.Module, model: str) -> None:
 def free(folder: Path) -> None:
     """Raises Mistake if there is anything in the folder."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        held = "holds another run" if (folder / "recipe.json").exists() else "is there already and is not empty"
+        held = "holds a run already" if (folder / "recipe.json").exists() else "is there already and is not empty"
         raise Mistake(f"{folder} {held}. Go on with it by --resume {folder}, or choose another place by --out DIR.")
 
 
@@ -407,14 +408,11 @@ def open_run(folder: Path) -> Run:
         raise Mistake(f"{folder / 'recipe.json'} is damaged ({error}).") from error
 
 
-def changed_since(run: Run, recipe: Recipe) -> list[str]:
-    """Where `recipe` is another than the one that the run began with, a line for each field."""
-    return differences(encode(run.recipe), encode(recipe))
-
-
 def read_state(folder: Path) -> dict[str, Any]:
     path = folder / "state.pt"
     try:
         return torch.load(path, weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError) as error:
+        raise Mistake(f"{path} is damaged, or no checkpoint ({type(error).__name__}); begin anew with --out DIR.") from None
     except FileNotFoundError:
         raise Mistake(f"{folder} has no checkpoint yet; begin again with: convatlas train --resume {folder}") from None

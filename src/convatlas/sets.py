@@ -57,6 +57,8 @@ def load_sets(recipe: Recipe, strict: bool = False) -> Sets:
     train = listed.get("train")
     if train is None or not len(train):
         raise Mistake(f"{recipe.data} has no pictures to learn from: none in train has a label.")
+    if len(train.classes) < 2:
+        raise Mistake(alone(Path(recipe.data), train.classes[0]))
     parts = {name: part.pictures(size) for name, part in listed.items() if len(part)}
     if strict:
         refuse(splits)
@@ -71,6 +73,13 @@ def load_sets(recipe: Recipe, strict: bool = False) -> Sets:
     return Sets(learned, rows, val if tuning.held else None, judged, "test" if test else "val", report(splits))
 
 
+def alone(place: Path, label: str) -> str:
+    """What to say of a place with one class."""
+    deeper = place / label
+    inner = deeper.is_dir() and any(path.is_dir() for path in deeper.iterdir())
+    return f"all pictures of {place} are of one class, {label!r}; name a place with a folder for each class{f', {deeper}?' * inner or '.'}"
+
+
 def on_disk(recipe: Recipe) -> Sets:
     """Pictures that are cut from the disk whenever they are seen, and those that judge, in memory as `view` shows them.
 
@@ -78,6 +87,8 @@ def on_disk(recipe: Recipe) -> Sets:
     """
     splits = opened(recipe.data)
     judged = "test" if "test" in splits and (splits["test"].y >= 0).any() else "val"
+    if len(splits[judged].classes) < 2:
+        raise Mistake(alone(Path(recipe.data), splits[judged].classes[0]))
     view = recipe.view or View(recipe.preprocess.size, recipe.preprocess.size)
     seen, edge = labelled(splits[judged]).pictures(view.resize), (view.resize - view.crop) // 2
     test = replace(seen, x=seen.x[..., edge : edge + view.crop, edge : edge + view.crop])

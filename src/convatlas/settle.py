@@ -16,6 +16,7 @@ from .models.net import Net
 from .precision import WAYS, choose
 from .protocols import named
 from .recipes import CHOICES, Recipe
+from .recipes.text import differences, encode
 from .sets import fitted
 from .train import learn, machine, step_loss
 
@@ -48,6 +49,12 @@ def placed(recipe: Recipe) -> Recipe:
             f"{recipe.data!r} is neither a data set by name ({', '.join(SOURCES)}) nor a place on this machine; "
             "name one with --recipe.data PLACE, as `convatlas data PLACE` takes it."
         )
+    if recipe.model not in MODELS:
+        raise Mistake(f"no model {recipe.model!r}; convatlas models lists them.")
+    channels = SOURCES[recipe.data].channels if recipe.data in SOURCES else 3
+    wanted = dict(recipe.config).get("in_channels", MODELS[recipe.model][1].in_channels)
+    if recipe.tuning is None and channels != wanted:
+        raise Mistake(f"{recipe.model} here takes pictures of {wanted} channels; those of {recipe.data} have {channels}.")
     found = fitted(recipe if recipe.data in SOURCES else replace(recipe, data=str(Path(recipe.data).resolve())))
     return found if classes(found) == classes(recipe) else replace(found, published=None)
 
@@ -60,6 +67,11 @@ def classes(recipe: Recipe) -> int:
 def settled_as(recipe: Recipe, begun: Recipe) -> Recipe:
     """`recipe` as `settled` would have made it when a run began with `begun`."""
     return replace(placed(recipe), **{name: getattr(begun, name) for name in CHOICES if getattr(recipe, name) == "auto"})
+
+
+def changed_since(begun: Recipe, recipe: Recipe) -> list[str]:
+    """Where `recipe` is another than the one that a run began with, a line for each field."""
+    return differences(encode(begun), encode(recipe))
 
 
 def fastest(net: Net, recipe: Recipe, batches: Batches | Crops) -> tuple[Recipe, dict[str, Any]]:

@@ -8,6 +8,7 @@ import struct
 import tarfile
 import tempfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from PIL import Image
 from convatlas.data.listed import Listed, open_data, opened
 from convatlas.data.report import look
 from convatlas.mistake import Mistake
+from convatlas.recipes import RECIPES, Tuning
+from convatlas.sets import load_sets
 
 RED = (200, 30, 40)
 
@@ -356,6 +359,38 @@ def test_pictures_do_not_fill_the_memory():
 def test_what_is_no_data_set_is_said(make, said, tmp_path):
     with pytest.raises(Mistake, match=said):
         open_data(make(tmp_path))
+
+
+def test_what_is_no_class_and_no_picture_is_reported(tmp_path):
+    folders(tmp_path / "a", cat=6, dog=6)
+    (tmp_path / "a" / "bird").mkdir()
+    (tmp_path / "a" / "cat" / "phone.HEIC").write_bytes(b"x")
+    problems = open_data(tmp_path / "a").problems
+    assert problems == {
+        "bird": "holds nothing that can be used, and is no class.",
+        "cat/phone.HEIC": "is of a kind that is not read (.HEIC); make it .jpg or .png.",
+    }
+
+
+def test_a_table_of_splits_that_are_none_leaves_them_out(tmp_path):
+    folders(tmp_path, cat=6, dog=6)
+    names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.png"))
+    rows = [f"{name},{name[:3]},{('train', 'holdout')[i % 3 == 0]}" for i, name in enumerate(names)]
+    (tmp_path / "t.csv").write_text("\n".join(["file,label,split", *rows, "a\0b.jpg,cat,train"]))
+    splits = opened(tmp_path / "t.csv")
+    assert sum(len(part) for part in splits.values()) == 9
+    problems = splits["train"].problems
+    assert len([reason for reason in problems.values() if reason.startswith("is of split 'holdout', which is none of dev, test")]) == 4
+
+
+@pytest.mark.parametrize("make", [lambda place: folders(place, cat=9), lambda place: folders(place / "inner", cat=5, dog=5)])
+def test_one_class_is_nothing_to_learn_from(make, convatlas, tmp_path):
+    make(tmp_path / "one")
+    told = convatlas("data", tmp_path / "one")
+    assert "Nothing can be learned from it: all pictures of" in told.stdout
+    recipe = replace(RECIPES["resnet20-cifar10"], data=str(tmp_path / "one"), tuning=Tuning(weights="none", classes=("x",)))
+    with pytest.raises(Mistake, match=r"are of one class, '(cat|inner)'; name a place with a folder for each class"):
+        load_sets(recipe)
 
 
 def test_a_split_that_is_not_there_is_said(tmp_path):

@@ -76,13 +76,16 @@ def test_maps_of_a_stage_and_what_one_of_them_has_seen(asked):
     assert len(found["maps"]) == 16
     tops = [max(map(max, one["heat"])) for one in found["maps"]]
     assert tops == sorted(tops, reverse=True)
-    path = f"/v1/explain?model={LITE}&method=deconvnet&stage={found['stage']}&map="
+    path = f"/v1/explain?model={LITE}&method=guided&stage={found['stage']}&map="
     seen = asked.post(path + str(found["maps"][0]["index"]), files=data).json()
     assert len(seen["heat"]) == 56
     assert max(map(max, seen["heat"])) > 0
     assert seen["probability"] is None
     assert asked.post(path + "1280", files=data).status_code == 422
-    assert asked.post(path.replace("deconvnet", "gradcam"), files=data).status_code == 422
+    assert asked.post(path.replace("guided", "gradcam"), files=data).status_code == 422
+    refused = asked.post(path.replace("guided", "deconvnet") + "0", files=data)
+    assert refused.status_code == 422
+    assert "every picture would look the same" in refused.text
     assert asked.post(f"/v1/maps?model={LITE}&stage=nowhere", files=data).status_code == 422
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from .output import Json, print_json, table
+from .output import Json, least, print_json, table
 
 SHOWN = 20  # classes and problems, of each; the report has all
 
@@ -38,6 +38,7 @@ def data(
     from ..data.listed import opened
     from ..data.report import look, refuse, write
 
+    least("seed", seed, 0)
     splits = opened(place, seed)
     if strict:
         refuse(splits)
@@ -56,6 +57,8 @@ def data(
         [*rows[:SHOWN], *[["..."] + [""] * len(splits)] * (len(rows) > SHOWN), ["all", *found["counts"].values()]],
     )
     print(f"\n{len(rows):,} classes. The split: {found['split']}")
+    if len(rows) < 2:
+        print(few(place, list(found["classes"])))
     for problem in found["problems"][:SHOWN]:
         print(f"{problem['file']}: {problem['reason']}")
     if found["problems"]:
@@ -64,3 +67,13 @@ def data(
             f"{len(found['problems']):,} files are left out{more}."
             + (f" All are in {report}" if report else " --report FILE writes all this down.")
         )
+
+
+def few(place: Path, classes: list[str]) -> str:
+    """What may be wrong where there is one class, or none."""
+    from ..sets import alone
+
+    if classes:
+        return f"Nothing can be learned from it: {alone(place, classes[0])}"
+    tables = sorted(place.glob("*.csv")) if place.is_dir() else []
+    return f"No picture has a label. Perhaps {tables[0]} says them: convatlas data {tables[0]}" if tables else "No picture has a label."

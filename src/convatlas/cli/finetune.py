@@ -4,13 +4,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from ..mistake import Mistake
-from .output import Json, print_json
+from .output import Json, least, print_json
 
 if TYPE_CHECKING:
     from ..finetune import Tell, Wish
@@ -44,9 +45,12 @@ class How:
     seed: Annotated[int, about("Of the split, the order of the pictures and their changes.")] = 0
 
     def __post_init__(self) -> None:
-        for name, value, least in (("passes", self.passes, 1), ("size", self.size or 32, 32)):
-            if value < least:
-                raise Mistake(f"--{name} is {value}; it must be at least {least}.")
+        for name, value, bound in (("passes", self.passes, 1), ("size", self.size or 32, 32), ("seed", self.seed, 0)):
+            least(name, value, bound)
+        if not 0 < self.rate < inf:
+            raise Mistake(f"--rate is {self.rate}; it must be more than 0, such as {How.rate}.")
+        if self.folds < 0 or self.folds == 1:
+            raise Mistake(f"--folds is {self.folds}; it must be 2 or more, or 0 for none.")
 
     def wish(self, size: int) -> "Wish":
         from ..finetune import Wish
@@ -90,6 +94,8 @@ def finetune(
     from ..finetune import write_folds
 
     net, taken = first(model, weights, offline)
+    if how.freeze and how.freeze not in (names := [stage.name for stage in net.stages()]):
+        raise Mistake(f"{model} has no stage {how.freeze!r}; there are: {', '.join(names)}.")
     wish = how.wish(taken["size"])
     folder = out or Path("runs") / f"{model}-{data.resolve().name}{'-probe' if how.probe else ''}-seed{how.seed}"
     rest = {"strict": strict} | {key: taken[key] for key in ("weights", "mean", "std")}

@@ -13,6 +13,12 @@ from ..mistake import Mistake
 Json = Annotated[bool, Parameter(negative=(), help="Print one JSON document and nothing else.")]
 
 
+def least(name: str, value: float, bound: float) -> None:
+    """Raises Mistake for the value of an option below its bound, or none."""
+    if not value >= bound:
+        raise Mistake(f"--{name} is {value}; it must be at least {bound:g}.")
+
+
 def complain(text: str) -> int:
     print(f"convatlas: {text}", file=sys.stderr)
     return 2

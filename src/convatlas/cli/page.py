@@ -1,12 +1,13 @@
 """The verbs for the atlas and the service: page, serve."""
 
+from math import inf
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from ..mistake import Mistake
-from .output import Json, print_json
+from .output import Json, least, print_json
 
 Flag = Parameter(negative=())
 Host = Annotated[str, Parameter(help="Where to listen; other machines can come in only by another than this.")]
@@ -45,6 +46,8 @@ def page(
     if static is not None:
         still(static, results, json)
         return
+    if results is not None and not results.is_dir():
+        raise Mistake(f"{results} is not a folder; name one that convatlas claims --out wrote.")
     if data is not None and not data.is_dir():
         raise Mistake(f"{data} is not a folder; name one that has a folder for each data set.")
     listen(host, port, open_, json, runs=runs, data=data, results=results, starts=host in ("127.0.0.1", "localhost", "::1"))
@@ -89,12 +92,10 @@ def serve(
         Of Ray.
     """
     if new_key:
-        make_key(keys)
+        key = make_key(keys)
+        print_json({"key": key}) if json else print(key)
         return
-    if engine not in ("local", "ray"):
-        raise Mistake(f"no engine {engine!r}; there are: local, ray.")
-    if keys is not None and not keys.exists():
-        raise Mistake(f"{keys} is not there; make it with: convatlas serve --keys {keys} --new-key")
+    understood(precision, calibration, budget, keys, engine, replicas)
     what = {"runs": runs, "precision": precision, "calibration": calibration, "budget": budget, "tried": tried, "keys": keys}
     if engine == "ray":
         from ..web.ray import run
@@ -104,7 +105,25 @@ def serve(
     listen(host, port, False, json, **what)
 
 
-def make_key(file: Path | None) -> None:
+def understood(precision: str, calibration: Path | None, budget: float, keys: Path | None, engine: str, replicas: int) -> None:
+    """Raises Mistake for what every request would otherwise be answered with."""
+    if precision not in (ways := ("auto", "fp32", "bf16", "int8")):
+        raise Mistake(f"no precision {precision!r}; there are: {', '.join(ways)}.")
+    if precision == "int8" and calibration is None:
+        raise Mistake("int8 needs pictures like those to come, to measure the ranges of its numbers: --calibration FOLDER.")
+    if calibration is not None and not calibration.is_dir():
+        raise Mistake(f"{calibration} is not a folder; --calibration takes one of some hundred pictures.")
+    if not 0 < budget < inf:
+        raise Mistake(f"--budget is {budget}; it is in seconds, and more than 0.")
+    if engine not in ("local", "ray"):
+        raise Mistake(f"no engine {engine!r}; there are: local, ray.")
+    if keys is not None and not keys.exists():
+        raise Mistake(f"{keys} is not there; make it with: convatlas serve --keys {keys} --new-key")
+    least("replicas", replicas, 1)
+
+
+def make_key(file: Path | None) -> str:
+    """A new key, whose hash is now in the file."""
     import hashlib
     import secrets
 
@@ -114,12 +133,14 @@ def make_key(file: Path | None) -> None:
     with file.open("a") as opened:
         opened.write(hashlib.sha256(key.encode()).hexdigest() + "\n")
     file.chmod(0o600)
-    print(key)
+    return key
 
 
 def listen(host: str, port: int, browse: bool, json: bool, **settings: object) -> None:
     import socket
 
+    if not 0 <= port < 1 << 16:
+        raise Mistake(f"--port is {port}; ports are 1 to 65535, and 0 takes any that is free.")
     try:
         import uvicorn
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from ..mistake import Mistake
-from .output import Json, fitting, print_json, table
+from .output import Json, fitting, least, print_json, table
 
 if TYPE_CHECKING:
     from ..run import Run
@@ -76,8 +76,8 @@ def train(
     save_every
         Seconds between two checkpoints.
     launch
-        Who starts the workers and replaces those that die: this command on this machine (local), or torchrun with the machines that
-        its PET_ variables name.
+        Who starts the workers and replaces those that die: this command on this machine (local), torchrun with the machines that its
+        PET_ variables name, or Ray on its cluster (the extra `cluster`).
     workers
         Processes on this machine that share each batch.
     sync_norms
@@ -87,6 +87,10 @@ def train(
     """
     if recipe is not None and recipe.startswith("--"):
         recipe, changes = None, (recipe, *changes)
+    for name, value, bound in (("seed", seed, 0), ("workers", workers, 1), ("save-every", save_every, 0)):
+        least(name, value, bound)
+    if resume is not None and (seed or out):
+        raise Mistake(f"{resume} goes on where it is, with the seed that it began with; leave out --seed and --out.")
     run = meant(recipe, pairs(changes), out, seed, resume, as_begun, sync_norms)
     if sync_norms and not run.sync_norms:
         raise Mistake(f"{run.folder} began without --sync-norms; its batch norms cannot be others now.")
@@ -137,8 +141,6 @@ def trained(run: "Run", save_every: float, launch: str, workers: int, quiet: boo
     from ..distribute import joined
     from ..watch import follow
 
-    if workers < 1:
-        raise Mistake(f"--workers is {workers}; it must be at least 1.")
     if launch == "local" and workers == 1:
         with joined():
             return follow(run, save_every, quiet or rank() > 0, track and rank() == 0)
@@ -171,15 +173,14 @@ def settle(run: "Run", recipe: str | None, changed: dict[str, Any], as_begun: bo
     """Makes sure that a run goes on by the recipe it began with; raises Mistake where that is not what was asked for."""
     from ..recipes import RECIPES
     from ..recipes.text import override
-    from ..run import changed_since
-    from ..settle import settled_as
+    from ..settle import changed_since, settled_as
 
     if recipe not in (None, run.name):
         raise Mistake(f"{run.folder} follows {run.name}, not {recipe}.")
-    if changed and (lines := changed_since(run, override(run.recipe, changed))):
+    if changed and (lines := changed_since(run.recipe, override(run.recipe, changed))):
         raise Mistake(f"{run.folder} cannot go on by another recipe ({'; '.join(lines)}). Begin a new run, with --out DIR.")
     today = settled_as(override(RECIPES.get(run.name, run.recipe), run.changed), run.recipe)
-    if not as_begun and (lines := changed_since(run, today)):
+    if not as_begun and (lines := changed_since(run.recipe, today)):
         raise Mistake(
             f"{run.name} has changed since {run.folder} began ({'; '.join(lines)}). Go on as it began by adding --as-begun, "
             "or begin a new run with --out DIR."

@@ -27,7 +27,7 @@ def sweep(
     """Train by a recipe with several seeds and several values of its fields, by Ray, and compare (the extra `cluster`).
 
     A field that is given more than once takes each of the values: --recipe.rate.peak 0.1 --recipe.rate.peak 0.2. Every setting is
-    trained with every seed, and its runs are asked together as well: `convatlas sweep alexnet --seeds 7` is AlexNet's ensemble.
+    trained with every seed, and its runs are asked together as well: `convatlas sweep lenet5_modern-mnist --seeds 7` is an ensemble.
     The same words again go on where they were interrupted.
 
     Parameters

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from cyclopts import Parameter
 
 from ..mistake import Mistake
-from .output import Json, complain, fitting, print_json, table
+from .output import Json, complain, fitting, least, print_json, table
 
 if TYPE_CHECKING:
     from ..trained import Trained
@@ -112,8 +112,7 @@ def predict(
     from ..pixels import expanded
 
     run, words = asked(list(images), run, model or weights)
-    if csv is None and (probabilities or engine == "ray"):
-        raise Mistake(f"{'--probabilities' if probabilities else '--engine ray'} needs --csv FILE to write to.")
+    understood(top, csv, probabilities, engine, workers)
     if csv and engine == "ray":
         problems = print_bulk(opened(run, model, weights, offline), words, csv, probabilities, workers, json)
     else:
@@ -125,6 +124,16 @@ def predict(
             problems = print_rows((quickly if fast else slowly)(run, model, weights, offline, files, top), len(files), json)
     if problems:
         sys.exit(2)
+
+
+def understood(top: int, csv: Path | None, probabilities: bool, engine: str, workers: int) -> None:
+    """Raises Mistake for options that cannot be, or do not go together."""
+    least("top", top, 1)
+    least("workers", workers, 1)
+    if workers > 1 and engine != "ray":
+        raise Mistake("--workers are Ray's; add --engine ray.")
+    if csv is None and (probabilities or engine == "ray"):
+        raise Mistake(f"{'--probabilities' if probabilities else '--engine ray'} needs --csv FILE to write to.")
 
 
 def asked(words: list[str], run: Path | None, otherwise: str | None) -> tuple[Path | None, list[str]]:
@@ -156,8 +165,6 @@ def print_table(trained: "Trained", files: list[Path], csv: Path, shares: bool, 
 
 def print_bulk(trained: "Trained", words: list[str], csv: Path, shares: bool, workers: int, json: bool) -> int:
     """`print_table` by Ray, and of tar shards as well."""
-    if workers < 1:
-        raise Mistake(f"--workers is {workers}; it must be at least 1.")
     from ..bulk import Bulk, places
     from ..cluster import predict
 

@@ -13,6 +13,7 @@ from .sound import DEFAULT, SOUNDS, Spectrogram, sounds
 
 FILE_BYTES = 1 << 29  # a picture file larger than this is not read
 NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # for whoever would write into a pipe of that name
+UNREAD = {".heic", ".heif", ".avif", ".jxl", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".psd", ".svg"}  # pictures all the same
 FILE_COLUMNS = ("file", "filename", "file_name", "path", "image", "img", "id", "image_id")
 LABEL_COLUMNS = ("label", "class", "class_name", "category", "target", "species", "name", "class_index")
 SPLIT_COLUMNS = ("split", "part", "subset", "set", "fold")
@@ -94,7 +95,32 @@ def folder(place: Path, sound: Spectrogram = DEFAULT) -> Found:
         if path.suffix.lower() in wanted and (part or not split):
             entries.append(Entry(printable("/".join((*above, path.name))), label_of(labels[0]) if labels else None, part))
             paths.append(path)
+        elif path.suffix.lower() in UNREAD:
+            problems[printable("/".join((*above, path.name)))] = f"is of a kind that is not read ({path.suffix}); make it .jpg or .png."
+    labels = {(e.part, e.label) for e in entries}
+    for part, label, name in named(place, split):
+        if entries and (part, label) not in labels and name not in problems:
+            problems[name] = "holds nothing that can be used, and is no class."
     return listed(entries, paths, problems, sound)
+
+
+def named(place: Path, split: bool) -> Iterator[tuple[str, str, str]]:
+    """The folders that are called like classes: split, class and name of each."""
+    for outer in folders_in(place):
+        part = FOLDERS.get(outer.name.lower(), "")
+        if not split:
+            yield "", label_of(outer.name), printable(outer.name)
+        elif part:
+            for inner in folders_in(outer):
+                yield part, label_of(inner.name), printable(f"{outer.name}/{inner.name}")
+
+
+def folders_in(place: Path) -> list[Path]:
+    """Sorted by name; of a folder that cannot be opened, none."""
+    try:
+        return sorted(Path(e.path) for e in os.scandir(place) if is_folder(e) and not e.name.startswith(".") and e.name != "__MACOSX")
+    except OSError:
+        return []
 
 
 def listed(entries: list[Entry], paths: list[Path], problems: dict[str, str], sound: Spectrogram) -> Found:
@@ -108,11 +134,15 @@ def table(path: Path, sound: Spectrogram = DEFAULT) -> Found:
     problems: dict[str, str] = {}
     entries: dict[str, Entry] = {}
     paths: dict[str, Path] = {}
-    for number, (file, label, part) in enumerate(rows_of(path), 2):
-        name, where = printable(file), locate(path.parent, file)
+    rows = list(rows_of(path))
+    split = any(part.strip().lower() in FOLDERS for _, _, part in rows)
+    for number, (file, label, part) in enumerate(rows, 2):
+        name, where = printable(file), locate(path.parent, file.replace("\0", ""))
         entry = Entry(name, label_of(label) or None, FOLDERS.get(part.strip().lower(), ""))
         if not file:
             problems[f"line {number}"] = "names no file."
+        elif split and part.strip().lower() not in FOLDERS:
+            problems[name] = f"is of split {printable(part)!r}, which is none of {', '.join(sorted(FOLDERS))}."
         elif name in entries:
             same = entries[name].label == entry.label
             problems[f"{name}, line {number}"] = (
@@ -144,7 +174,7 @@ def column(columns: list[str], names: Sequence[str], path: Path) -> int:
     for name in names:
         if name in columns:
             return columns.index(name)
-    raise Mistake(f"{path} has the columns {', '.join(columns)}; it needs one called {names[0]}.")
+    raise Mistake(f"{path} has the columns {', '.join(filter(None, columns)) or 'of nothing'}; it needs one called {' or '.join(names)}.")
 
 
 def locate(root: Path, file: str) -> Path:

@@ -181,7 +181,7 @@ if (tried) {
       } catch (error) { wrong(error); }
     }
     async function projected(stage, map) {
-      const where = `/v1/explain?model=${encodeURIComponent(model)}&method=deconvnet&stage=${encodeURIComponent(stage)}&map=${map}`;
+      const where = `/v1/explain?model=${encodeURIComponent(model)}&method=guided&stage=${encodeURIComponent(stage)}&map=${map}`;
       try {
         folded.querySelector("figure")?.remove();
         folded.append(await overlay(blob, await sent(where, blob), words.look));
