@@ -103,11 +103,12 @@ def test_curved_networks_are_refused(name, ours):
         ours(net, x)
 
 
-def test_relu6_ends_where_it_ends():
+def test_a_relu6_lets_back_what_it_let_through():
     net = nn.Sequential(nn.Flatten(), nn.ReLU6(), nn.Linear(3, 1, bias=False))
     net[2].weight.data.fill_(1.0)
     x = torch.tensor([[[[-1.0, 3.0, 7.0]]]])
-    assert guided(net, x).flatten().tolist() == [0.0, 1.0, 0.0]
+    assert guided(net, x).flatten().tolist() == [0.0, 1.0, 1.0]
+    assert gradient(net, x, Score()).flatten().tolist() == [0.0, 1.0, 0.0]
     assert gradient(net, x, Score(), Rectified(guided=False)).flatten().tolist() == [1.0, 1.0, 1.0]
 
 

@@ -52,7 +52,7 @@ class Rectify(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, most: float | None, guided: bool) -> Tensor:
         ctx.save_for_backward(x)
-        ctx.most, ctx.guided = most, guided
+        ctx.guided = guided
         return x.clamp(0, most)
 
     @staticmethod
@@ -60,10 +60,7 @@ class Rectify(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (x,) = ctx.saved_tensors
         g = g.clamp(min=0)
-        if ctx.guided:
-            passed = (x > 0) if ctx.most is None else (x > 0) & (x < ctx.most)
-            g = g * passed
-        return g, None, None
+        return g * (x > 0) if ctx.guided else g, None, None
 
 
 def scaled(x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
