@@ -237,6 +237,8 @@ MISTAKES = {
     "workers of nobody": (["predict", "RUN", "a.png", "--workers", "2"], "--workers are Ray's"),
     "no rate": (["finetune", "efficientnet_lite0", "RUN", "--rate", "nan"], "--rate is nan; it must be more than 0"),
     "one fold": (["finetune", "efficientnet_lite0", "RUN", "--folds", "1"], "--folds is 1; it must be 2 or more, or 0"),
+    "a split of nothing": (["eval", "RUN", "--split", "val"], "--split is for pictures of --data PLACE"),
+    "no figures": (["check", "lenet5", "--papers", "RUN"], "holds no figures: no .toml file"),
     "no port": (["serve", "--port", "99999"], "--port is 99999; ports are 1 to 65535"),
     "no precision": (["serve", "--precision", "foo"], "no precision 'foo'; there are: auto, fp32"),
     "int8 of nothing": (["serve", "--precision", "int8"], "--calibration FOLDER"),

@@ -137,6 +137,8 @@ def check(*patterns: str, papers: Path | None = None, json: Json = False) -> Non
     from ..models import MODELS
 
     figures = [figure for paper in published(papers).values() for figure in paper]
+    if not figures:
+        raise Mistake(f"{papers} holds no figures: no .toml file written like those in src/convatlas/papers.")
     names = {name: None for pattern in patterns or ["*"] for name in fitting(pattern, MODELS)}
     console = Console(stderr=True)
     shown = track(names, "counting", console=console, transient=True, disable=not console.is_terminal)

@@ -66,7 +66,7 @@ def listed(words: Sequence[str]) -> "list[Standing]":
     places = [Path(word) for word in words if Path(word).is_dir()]
     patterns = [word for word in words if not Path(word).is_dir()]
     if not places and not Path("runs").is_dir():
-        raise Mistake("there is no folder runs here; name one: convatlas runs DIR.")
+        raise Mistake(f"there is no folder {' or '.join([*patterns, 'runs'])} here; name one: convatlas runs DIR.")
     folders = dict.fromkeys(folder for place in places or [Path("runs")] for folder in found(place))
     all_ = [stand(folder) for folder in folders]
     fit = [run for run in all_ if not patterns or any(fits(run, pattern) for pattern in patterns)]

@@ -55,7 +55,7 @@ def eval_(
     offline
         Do not ask the network for weights that are not here. CONVATLAS_OFFLINE=1 does the same.
     """
-    understood(runs, model or weights, data, protocol, average, compare)
+    understood(runs, model or weights, data, split, protocol, average, compare)
     if data is None:
         answers = list(of_runs(runs, protocol, average, stored=compare))
     else:
@@ -71,7 +71,9 @@ def eval_(
         sys.exit(2)
 
 
-def understood(runs: tuple[str, ...], otherwise: str | None, data: Path | None, protocol: str | None, average: str, compare: bool) -> None:
+def understood(
+    runs: tuple[str, ...], otherwise: str | None, data: Path | None, split: str | None, protocol: str | None, average: str, compare: bool
+) -> None:
     """Raises Mistake for words that do not go together, before anything takes its time."""
     from ..protocols import named
 
@@ -79,6 +81,8 @@ def understood(runs: tuple[str, ...], otherwise: str | None, data: Path | None, 
         raise Mistake("name a run, or a network by --model NAME.")
     if data is None and (otherwise or any(Path(word).is_file() for word in runs)):
         raise Mistake("name labelled pictures by --data PLACE. A run has its own, and its own network; leave out --model and --weights.")
+    if split is not None and data is None:
+        raise Mistake("--split is for pictures of --data PLACE; a run is judged by its own test.")
     if compare and len(runs) != 2:
         raise Mistake(f"--compare takes two runs, not {len(runs)}.")
     if average == "weights" and (compare or len(runs) < 2):

@@ -82,9 +82,8 @@ def divide(entries: Sequence[Entry], seed: int) -> tuple[dict[str, list[int]], s
     wanted = [split for split in ("test", "val") if not parts[split]] if parts["train"] else []
     if wanted:
         alone = hold_out(entries, parts, wanted, seed)
-        taken = (
-            f"{' and '.join(wanted)} {'is' if len(wanted) == 1 else 'are'} {HELD:.0%} each of every class, drawn from train by seed {seed}"
-        )
+        are = "is" if len(wanted) == 1 else "are"
+        taken = f"{' and '.join(wanted)} {are} {HELD:.0%} each of every class, one picture at least, drawn from train by seed {seed}"
         told.append(taken + (f"; classes of one picture, all in train: {alone}" if alone else ""))
     if unknown:
         told.append(f"{len(unknown):,} without a label are in none")
