@@ -57,7 +57,7 @@ def load_sets(recipe: Recipe, strict: bool = False) -> Sets:
     train = listed.get("train")
     if train is None or not len(train):
         raise Mistake(f"{recipe.data} has no pictures to learn from: none in train has a label.")
-    if len(train.classes) < 2:
+    if not train.classes[1:]:
         raise Mistake(alone(Path(recipe.data), train.classes[0]))
     parts = {name: part.pictures(size) for name, part in listed.items() if len(part)}
     if strict:
@@ -87,7 +87,7 @@ def on_disk(recipe: Recipe) -> Sets:
     """
     splits = opened(recipe.data)
     judged = "test" if "test" in splits and (splits["test"].y >= 0).any() else "val"
-    if len(splits[judged].classes) < 2:
+    if not splits[judged].classes[1:]:
         raise Mistake(alone(Path(recipe.data), splits[judged].classes[0]))
     view = recipe.view or View(recipe.preprocess.size, recipe.preprocess.size)
     seen, edge = labelled(splits[judged]).pictures(view.resize), (view.resize - view.crop) // 2
