@@ -58,7 +58,7 @@ def test_the_smallest_network_runs_and_is_gone_on_with(convatlas, place, tmp_pat
     again = convatlas("train", "mobilenet_v1_025-imagenet", "--resume", run, "--json")
     assert json.loads(again.stdout) == json.loads(said.stdout)
     refused = convatlas("train", "mobilenet_v1_025-imagenet", "--recipe.data", place, "--out", run)
-    assert (refused.returncode, "holds another run" in refused.stderr) == (2, True)
+    assert (refused.returncode, "holds a run already" in refused.stderr) == (2, True)
 
 
 def test_a_recipe_without_its_place_leaves_no_run_behind(convatlas, tmp_path):

@@ -112,16 +112,16 @@ def test_a_run_stopped_at_any_step_goes_on_to_the_same_bits(done, tmp_path):
 def test_a_run_in_which_pictures_rest_goes_on_to_the_same_bits(tmp_path):
     recipe = replace(SHORT, steps=75, test=75, batch=1500, rest=Rest(share=0.4, start=0.0))  # 24 steps, 40 steps, and a third pass
     done = finished(tmp_path / "done", recipe)
+    run = begin(tmp_path / "cut", "short", recipe, 0)
     for at in (24, 70):
-        run = begin(tmp_path / str(at), "short", recipe, 0)
-        for progress in run.go(save_every=0.0):
+        for progress in run.go(save_every=60.0):
             if progress.step >= at:
                 run.stop()
-        resumed = open_run(run.folder)
         assert at <= read_state(run.folder)["step"] < 75
-        for _ in resumed.go():
-            pass
-        assert same(done.folder, resumed.folder)
+        run = open_run(run.folder)
+    for _ in run.go():
+        pass
+    assert same(done.folder, run.folder)
     assert read_state(done.folder)["order"]["pass"] == 2
     assert not same(done.folder, finished(tmp_path / "without", replace(recipe, rest=None)).folder)
 

@@ -47,7 +47,7 @@ def test(budget: Budget) -> Finding:
     last = {name: [c.train_error for c in courses] for name, courses in found.items()}
     verdict, says, margins = judged(last)
     depth = {
-        f"{name}{'' if normed else ' without norms'}": norms(name, normed, budget.of(8, 64)) for name in NAMES for normed in (True, False)
+        f"{name}{'' if normed else ' without norms'}": norms(name, normed, budget.of(2, 64)) for name in NAMES for normed in (True, False)
     }
     figures = {"training error": last, "test error": {name: [c.test_error for c in own] for name, own in found.items()}, **margins,
                "gradient norms": {name: [float(f"{v:.3e}") for v in row] for name, row in depth.items()}}  # fmt: skip
