@@ -36,13 +36,13 @@ def test_the_network_stays_as_it_is(net, alone):
 
 
 def test_the_choice_is_remembered_until_something_changes(net, alone):
-    first = convatlas.fast(net, batch=2)
-    again = convatlas.fast(net, batch=2)
+    first = convatlas.fast(net, "fp32", batch=2)
+    again = convatlas.fast(net, "fp32", batch=2)
     assert first.seconds
     assert (again.plan, again.seconds) == (first.plan, {})
-    assert convatlas.fast(net, batch=3).seconds
-    assert convatlas.fast(net, batch=2, size=40).seconds
-    assert convatlas.fast(build("resnet20", num_classes=8), batch=2).seconds
+    assert convatlas.fast(net, "fp32", batch=3).seconds
+    assert convatlas.fast(net, "fp32", batch=2, size=40).seconds
+    assert convatlas.fast(build("resnet20", num_classes=8), "fp32", batch=2).seconds
 
 
 def test_without_the_extra_there_is_plain_pytorch(net, alone, monkeypatch):
