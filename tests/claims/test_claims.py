@@ -1,6 +1,7 @@
 """Every claim, with the budget that takes a minute; and how verdicts are given."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,13 @@ def test_there_are_as_many_as_promised():
     assert len({claim(name).sentence for name in NAMES}) == len(NAMES)
     with pytest.raises(Mistake, match="no claim 'magic'; there are: lenet_counts"):
         claim("magic")
+
+
+def test_ten_trained_ones_were_tried_in_full():
+    kept = [json.loads(path.read_text()) for path in (Path(__file__).parents[2] / "results" / "claims").glob("*.json")]
+    full = {found["claim"] for found in kept if found["trained"] and found["budget"] == "full"}
+    assert len(full) >= 10
+    assert "degradation" in full
 
 
 def test_verdicts_are_by_intervals():

@@ -30,7 +30,7 @@ def network(channels: int, separable: bool) -> nn.Sequential:
 
 
 def test(budget: Budget) -> Finding:
-    seeds, own = budget.of((0, 1), (0, 1, 2)), plan(budget, 8, 10)
+    seeds, own = (0, 1), plan(budget, 8, 10)
     makes = {"separable": lambda channels: network(channels, True), "full": lambda channels: network(channels, False)}
     courses = rivals("separable_accuracy", makes, own, seeds, budget)
     found = contest(courses, "separable", "full", seeds)
