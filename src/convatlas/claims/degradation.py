@@ -47,13 +47,13 @@ def test(budget: Budget) -> Finding:
     last = {name: [c.train_error for c in courses] for name, courses in found.items()}
     verdict, says, margins = judged(last)
     depth = {
-        f"{name}{'' if normed else ' without norms'}": norms(name, normed, budget.of(2, 64)) for name in NAMES for normed in (True, False)
+        f"{name}{'' if normed else ', without norms'}": norms(name, normed, budget.of(2, 64)) for name in NAMES for normed in (True, False)
     }
     figures = {"training error": last, "test error": {name: [c.test_error for c in own] for name, own in found.items()}, **margins,
                "gradient norms": {name: [float(f"{v:.3e}") for v in row] for name, row in depth.items()}}  # fmt: skip
     first = {name: row[1] / row[-1] for name, row in depth.items()}
     says += (f"; at the start the gradient of plain-56's second convolution is {first['plain56']:,.1f} times its last's "
-             f"({first['plain56 without norms']:,.1f} without batch norms), of ResNet-56's {first['resnet56']:,.1f}")  # fmt: skip
+             f"({first['plain56, without norms']:,.1f} without batch norms), of ResNet-56's {first['resnet56']:,.1f}")  # fmt: skip
     series = {name: [[n, v] for n, v in enumerate(row, 1)] for name, row in depth.items()}
     deep = {"kind": "lines", "x": "convolution, from the picture on", "y": "norm of its gradient", "scale": "log", "series": series}
     return Finding(verdict, says, figures, {"panels": [curves(found), deep]}, seeds, seconds(found))

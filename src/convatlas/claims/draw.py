@@ -41,4 +41,4 @@ def panel(axes: Axes, picture: Mapping[str, Any]) -> None:
             colour = colours.setdefault(stem or name, f"C{len(colours)}")
             axes.plot(*zip(*points, strict=True), color=colour, ls="--" if kind in DASHED else "-", lw=1.2, label=name)
         axes.set(xlabel=picture["x"], ylabel=picture["y"], yscale=picture.get("scale", "linear"))
-        axes.legend(fontsize=7)
+        axes.legend(fontsize=7, ncols=2)
