@@ -380,6 +380,7 @@ def test_a_table_of_splits_that_are_none_leaves_them_out(tmp_path):
     splits = opened(tmp_path / "t.csv")
     assert sum(len(part) for part in splits.values()) == 9
     problems = splits["train"].problems
+    assert problems["line 14"] == "names no file."
     assert len([reason for reason in problems.values() if reason.startswith("is of split 'holdout', which is none of dev, test")]) == 4
 
 

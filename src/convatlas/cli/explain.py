@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,9 +20,8 @@ if TYPE_CHECKING:
     from ..trained import Trained
 
 ITSELF = {"filters": "first filters", "reuse": "feature reuse", "maximise": "what a class wants to see", "receptive": "effective field"}
-AT_ONCE = 32  # pictures
 OTHERS = {"maps": "feature maps", "patches": "the nine strongest", "invariance": "invariance", "evolution": "on the way"}
-
+AT_ONCE = 32  # pictures
 
 Out = Annotated[Path, Parameter(name=("--out", "-o"), help="A folder for the pictures.")]
 Target = Annotated[
@@ -164,14 +164,14 @@ def seen(trained: "Trained", files: list[Path], data: str | None) -> Seen:
         return Seen(trained, [str(file) for file in files], lambda i: read_picture(files[i], trained.channels))
     if data in SOURCES:
         held, channels = SOURCES[data].load("test").x, SOURCES[data].channels
-        names, read = [f"{data} test {i}" for i in range(len(held))], held.__getitem__
+        names, reads = [f"{data} test {i}" for i in range(len(held))], [partial(held.__getitem__, i) for i in range(len(held))]
     else:
-        parts = [(split, i) for split in opened_data(data).values() for i in range(len(split))]
-        channels, names = 3, [split.names[i] for split, i in parts]
-        read = lambda n: parts[n][0].read(parts[n][1])  # noqa: E731
+        splits, channels = opened_data(data).values(), 3
+        names = [name for split in splits for name in split.names]
+        reads = [partial(split.read, i) for split in splits for i in range(len(split))]
     if channels != trained.channels:
         raise Mistake(f"pictures of {data} have {channels} colours; {trained.name} takes {trained.channels}.")
-    return Seen(trained, names, read)
+    return Seen(trained, names, lambda i: reads[i]())
 
 
 def as_numbers(values: "Tensor", file: Path) -> Path:
@@ -253,7 +253,7 @@ def of_one(
     if method == "maps":
         return row | stages(trained, x, layer, file)
     if method in HEAT:
-        found = explainer(method)(net, x, of, **({"layer": layer} if layer and method != "occlusion" else {}))[0]
+        found = explainer(method)(net, x, of, **({"layer": layer} if layer else {}))[0]
         draw.heat(picture, found, f"{trained.name}: {about}", HEAT[method], file)
         return row | {"heat": rounded(found)}
     what = Unit(layer or "features", maps[0]) if maps else Score(of)

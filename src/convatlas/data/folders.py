@@ -137,9 +137,9 @@ def table(path: Path, sound: Spectrogram = DEFAULT) -> Found:
     rows = list(rows_of(path))
     split = any(part.strip().lower() in FOLDERS for _, _, part in rows)
     for number, (file, label, part) in enumerate(rows, 2):
-        name, where = printable(file), locate(path.parent, file.replace("\0", ""))
+        name = printable(file)
         entry = Entry(name, label_of(label) or None, FOLDERS.get(part.strip().lower(), ""))
-        if not file:
+        if not file or "\0" in file:
             problems[f"line {number}"] = "names no file."
         elif split and part.strip().lower() not in FOLDERS:
             problems[name] = f"is of split {printable(part)!r}, which is none of {', '.join(sorted(FOLDERS))}."
@@ -149,7 +149,7 @@ def table(path: Path, sound: Spectrogram = DEFAULT) -> Found:
                 "is named twice; it is taken once." if same else "is named twice, with another label; the first is kept."
             )
         else:
-            entries[name], paths[name] = entry, where
+            entries[name], paths[name] = entry, locate(path.parent, file)
     return listed(list(entries.values()), list(paths.values()), problems, sound)
 
 

@@ -26,7 +26,7 @@ def image(x: Tensor) -> NDArray[np.float64]:
 
 
 def contrast(x: Tensor, inside: float = 0.99) -> NDArray[np.float64]:
-    """A projection (C, H, W) of either sign as a picture: grey is 0; all but `inside` of its values are beyond black and white."""
+    """A projection (C, H, W) of either sign as a picture: grey is 0, and a share `inside` of its values is within black and white."""
     top = float(torch.quantile(x.abs().flatten().double(), inside)) or float(x.abs().max()) or 1.0
     shown = (x.double() / (2 * top) + 0.5).clamp(0, 1).permute(1, 2, 0).numpy()
     return shown if x.shape[0] == 3 else shown.repeat(3, 2)
