@@ -378,7 +378,7 @@ def test_a_table_of_splits_that_are_none_leaves_them_out(tmp_path):
     rows = [f"{name},{name[:3]},{('train', 'holdout')[i % 3 == 0]}" for i, name in enumerate(names)]
     (tmp_path / "t.csv").write_text("\n".join(["file,label,split", *rows, "a\0b.jpg,cat,train"]))
     splits = opened(tmp_path / "t.csv")
-    assert sum(len(part) for part in splits.values()) == 9
+    assert sum(len(part) for part in splits.values()) == 8
     problems = splits["train"].problems
     assert problems["line 14"] == "names no file."
     assert len([reason for reason in problems.values() if reason.startswith("is of split 'holdout', which is none of dev, test")]) == 4
